@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HOLDFAST_H
+#define HOLDFAST_H
+/*
+ * Holdfast: a key-value store that many processes share through one file, and that a killed process cannot hurt.
+ *
+ *     hf_store *store;
+ *     struct hf_options options = HF_OPTIONS_INIT;
+ *     options.flags = HF_CREATE;
+ *     if (hf_open(&store, "/dev/shm/sessions", &options) < 0)
+ *         errx(3, "%s", hf_explain());
+ *     hf_put(store, "user:7", 6, "Ada", 3, NULL, NULL);
+ *
+ *     char name[64];
+ *     size_t length;
+ *     if (hf_get(store, "user:7", 6, name, sizeof name, &length, NULL) == HF_OK)
+ *         printf("%.*s\n", (int)length, name);
+ *     hf_close(&store);
+ *
+ * The file holds a hash table of fixed size, mapped into every process that opens it. Writers take one of a set of striped
+ * robust mutexes; readers take no lock. A process killed in the middle of an update leaves the old value or the new one; the
+ * next writer of that stripe repairs what the dead one left and goes on.
+ *
+ * Guarantees
+ *
+ *   A  Atomic. Whatever instruction a process is killed at, every key has its old value or its new value.
+ *   B  Durable across process death. A write that returned success is seen by every later read in any process, and survives the
+ *      death of any or all processes, until it is overwritten, deleted, expired or (cache mode) evicted.
+ *   C  No hang. No death of any process, holding anything, blocks others for longer than the kernel takes to end that process (a
+ *      core dump counts) plus the repair of one stripe. A stopped lock holder delays writers of its stripe only, and no longer
+ *      than hf_options.timeout_ms.
+ *   D  Readers are free. hf_get takes no lock, never waits for a dead or stopped process, and returns a complete value.
+ *   E  Read-only is really read-only. A handle opened with HF_RDONLY needs only read permission, writes nothing and takes no
+ *      lock of any kind: it works for another user, on a read-only mount, and from another PID namespace.
+ *   F  Machine crash. After power loss a value that is returned was really stored under that key (every entry carries a
+ *      checksum); it may be missing, older, or one deleted since. hf_copy makes a snapshot that is complete and on disk.
+ *   G  Hostile file. Whatever bytes the file holds, also while they change, a reader never reads out of bounds, never loops
+ *      without bound and never crashes: it returns a typed error or a miss.
+ *   H  Scan. A key present during the whole scan is returned exactly once.
+ *   I  Capacity. A store created for N entries of up to B bytes each (key and value together) accepts N such entries, with a
+ *      probability of failure below 1e-9 for keys not chosen against the store's seed. In store mode replacing a value by one of
+ *      the same size or smaller never fails for lack of room, and fragmentation alone never causes "full".
+ *   J  Fork. Handles keep working in children after fork(), also when another thread held a lock at that moment.
+ *
+ * Caveats, each with its remedy
+ *
+ *   - Writers trust each other. A robust mutex keeps raw pointers of its owner inside the file, so whoever may write the file
+ *     can make a writer store to an address of his choice. Remedy: keep the file mode at its default, 0600; give other users
+ *     read permission only, and let them open it with HF_RDONLY.
+ *   - A file truncated by others while it is mapped raises SIGBUS in every process that touches the lost part. Holdfast never
+ *     shrinks a file. Remedy: replace a store by renaming another over it, never by truncating it.
+ *   - Writers of one store live in one PID namespace: with equal thread ids in two namespaces the kernel can take a living lock
+ *     owner for dead. hf_open refuses with HF_ERR_NAMESPACE. Remedy: share the PID namespace, or open with HF_RDONLY. A child
+ *     forked into another PID namespace finds its handles read-only.
+ *   - Writers of one store use one C library and one word size: glibc, musl, 32 and 64 bit lay mutexes out differently. hf_open
+ *     refuses with HF_ERR_ABI. Remedy: hf_scan or `holdfast dump` with the old program, load with the new.
+ *   - Values survive the death of every process at once, but reach the disk when the kernel writes them: power loss can lose
+ *     recent writes. Remedy: hf_sync, or hf_copy for a snapshot.
+ *   - Children made by clone() without the C library's fork() must not use a handle: their thread id is not known to it.
+ *   - An expiry is a moment of CLOCK_REALTIME: a clock set forwards expires entries early, one set back keeps them longer.
+ *   - A process killed inside hf_incr, hf_append or hf_take cannot know whether its last call was applied. The recovery log
+ *     (hf_recoveries, `holdfast log`) says which: kept-old or kept-new.
+ *   - Network file systems do not keep a shared mapping coherent between machines, and FUSE may not. hf_open refuses them with
+ *     HF_ERR_FILESYSTEM. Remedy: a local file system or /dev/shm.
+ *   - A user who can only read the file can still hold a lock on it (fcntl) and so delay the first writer's hf_open, which then
+ *     fails with HF_ERR_TIMEOUT. Remedy: `lslocks` names the holder; a file mode of 0600 keeps strangers out.
+ *
+ * Threads and signals. A handle may be used by any number of threads at once; hf_close only when no other call on it is running.
+ * A call made from a signal handler that interrupted a call of the same thread never hangs: reads work, and a write of the
+ * stripe that the interrupted call holds returns HF_ERR_REENTERED. No call changes the signal mask, installs a handler, starts a
+ * thread or makes a child.
+ *
+ * Results. 0 (HF_OK): done. Above 0: a defined answer, such as HF_NOTFOUND. Below 0: a failure, for which hf_explain() gives a
+ * sentence with the reason and the remedy. Outputs are written only where a function says so.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HF_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define HF_API __attribute__((visibility("default")))
+#define HF_CHECKED __attribute__((visibility("default"), warn_unused_result))
+#else
+#define HF_API
+#define HF_CHECKED
+#endif
+
+typedef struct hf_store hf_store;
+
+/* ---- Results ------------------------------------------------------------------------------------------------------------ */
+
+#define HF_RESULTS(X) \
+    X(HF_OK, 0, "done") \
+    X(HF_NOTFOUND, 1, "no such key") \
+    X(HF_EXISTS, 2, "the key or file exists already") \
+    X(HF_CHANGED, 3, "the entry has another version than the one asked for") \
+    X(HF_TRUNCATED, 4, "the value is longer than the buffer") \
+    X(HF_END, 5, "the scan is complete") \
+    X(HF_DAMAGED, 6, "the store violates its invariants: run hf_repair or 'holdfast repair'") \
+    X(HF_ERR_SYSTEM, -1, "a system call failed (see errno)") \
+    X(HF_ERR_ARGUMENT, -2, "an argument is out of range") \
+    X(HF_ERR_MEMORY, -3, "out of memory") \
+    X(HF_ERR_FULL, -4, "the store is full: delete entries, or copy them into a larger store") \
+    X(HF_ERR_TOOBIG, -5, "the key or value is larger than this store takes") \
+    X(HF_ERR_READONLY, -6, "the handle is read-only") \
+    X(HF_ERR_TIMEOUT, -7, "a lock was not free before the deadline: its holder is alive but stopped or busy") \
+    X(HF_ERR_REENTERED, -8, "this thread is already inside a write of the same stripe (signal handler?)") \
+    X(HF_ERR_BUSY, -9, "the entry kept changing while it was read, or the handle is in use: try again") \
+    X(HF_ERR_FORMAT, -10, "not a Holdfast store, or one that is truncated or damaged") \
+    X(HF_ERR_VERSION, -11, "the store was made by an incompatible version of Holdfast") \
+    X(HF_ERR_ABI, -12, "the store was made by a program with another C library, word size or byte order") \
+    X(HF_ERR_FILESYSTEM, -13, "the file system does not keep shared mappings coherent") \
+    X(HF_ERR_NAMESPACE, -14, "the store's writers live in another PID namespace") \
+    X(HF_ERR_QUARANTINED, -15, "a stripe of the store could not be repaired: run hf_repair or 'holdfast repair'") \
+    X(HF_ERR_NUMBER, -16, "the value is not a 64-bit decimal number, or the result would not be one")
+
+enum hf_result {
+#define HF_RESULT_ENUM(name, value, text) name = value,
+    HF_RESULTS(HF_RESULT_ENUM)
+#undef HF_RESULT_ENUM
+};
+
+/* The name of a result, such as "HF_ERR_FULL", and its sentence; "unknown" for a value that is none. Never NULL. Static. */
+HF_API const char *hf_result_name(int result);
+HF_API const char *hf_result_text(int result);
+
+/* What went wrong in the last call of this thread that returned a failure (below 0): one sentence, without a newline, that names
+ * the reason and the remedy. Empty before the first failure. It stays valid until the next failure in the same thread. */
+HF_API const char *hf_explain(void);
+
+/* The version of the library in use, such as "0.1.0"; HF_VERSION is that of the header. */
+HF_API const char *hf_version(void);
+
+/* ---- Open, create, close ------------------------------------------------------------------------------------------------ */
+
+enum hf_open_flags {
+    HF_CREATE = 1,    /* make the store if there is none                                                   */
+    HF_EXCLUSIVE = 2, /* with HF_CREATE: HF_EXISTS if there is one already                                 */
+    HF_RDONLY = 4,    /* guarantee E; not with HF_CREATE                                                   */
+};
+
+enum hf_mode {
+    HF_MODE_STORE = 0, /* a full store refuses new entries with HF_ERR_FULL  */
+    HF_MODE_CACHE = 1, /* a full store evicts entries that are seldom read   */
+};
+
+#define HF_FOREVER UINT32_MAX /* hf_options.timeout_ms: no deadline */
+#define HF_KEY_MAX 4096       /* bytes of the longest key; the shortest has 1 */
+#define HF_VALUE_MAX (1u << 30) /* bytes of the largest value any store can be made for */
+#define HF_STRIPES_MAX 1024
+
+/* One recovery, as told to hf_options.log and listed by hf_recoveries. */
+struct hf_recovery {
+    uint64_t sequence;     /* 1, 2, 3, ... over the life of the store                                                          */
+    uint64_t time_ms;      /* when it ended, milliseconds since 1970                                                           */
+    uint64_t key_hash;     /* the store's hash of the key in flight; 0: none                                                   */
+    uint32_t stripe;       /* which stripe                                                                                     */
+    uint32_t pid;          /* the process that died; 0: not known                                                              */
+    uint32_t repairer;     /* the process that repaired                                                                        */
+    uint32_t dropped;      /* entries dropped because they were not sound: 0 after any kill                                    */
+    uint32_t microseconds; /* how long the repair took                                                                         */
+    uint32_t cause;        /* enum hf_cause                                                                                    */
+    uint32_t operation;    /* enum hf_operation: what the dead process was doing                                               */
+    uint32_t step;         /* how far it had come; see hf_step_name                                                            */
+    uint32_t verdict;      /* enum hf_verdict                                                                                  */
+    uint32_t reserved;
+};
+
+#define HF_CAUSES(X) \
+    X(HF_CAUSE_DEATH, 1, "owner-died")   /* a lock was taken over from a dead owner                    */ \
+    X(HF_CAUSE_OPEN, 2, "first-open")    /* the first writer found an operation that was never ended   */ \
+    X(HF_CAUSE_VERIFY, 3, "verify")      /* the first writer after a reboot, or of a copied file       */ \
+    X(HF_CAUSE_REPAIR, 4, "repair")      /* hf_repair                                                  */
+
+#define HF_OPERATIONS(X) \
+    X(HF_OP_NONE, 0, "none") \
+    X(HF_OP_PUT, 1, "put") \
+    X(HF_OP_DELETE, 2, "delete") \
+    X(HF_OP_TAKE, 3, "take") \
+    X(HF_OP_INCR, 4, "incr") \
+    X(HF_OP_APPEND, 5, "append") \
+    X(HF_OP_TOUCH, 6, "touch") \
+    X(HF_OP_CLEAR, 7, "clear") \
+    X(HF_OP_REPAIR, 8, "repair")
+
+#define HF_VERDICTS(X) \
+    X(HF_VERDICT_IDLE, 1, "idle")         /* no operation was in flight: nothing to decide, nothing to rebuild     */ \
+    X(HF_VERDICT_OLD, 2, "kept-old")      /* the operation in flight did not happen                                */ \
+    X(HF_VERDICT_NEW, 3, "kept-new")      /* the operation in flight happened                                      */ \
+    X(HF_VERDICT_CHECKED, 4, "checked")   /* every entry of the stripe was verified                                */
+
+#define HF_NAMED_ENUM(name, value, text) name = value,
+enum hf_cause { HF_CAUSES(HF_NAMED_ENUM) };
+enum hf_operation { HF_OPERATIONS(HF_NAMED_ENUM) };
+enum hf_verdict { HF_VERDICTS(HF_NAMED_ENUM) };
+#undef HF_NAMED_ENUM
+
+/* The texts of the tables above, and of a step ("begin", "room", "fill", "publish", ...); "unknown" for other values. Static. */
+HF_API const char *hf_cause_name(uint32_t cause);
+HF_API const char *hf_operation_name(uint32_t operation);
+HF_API const char *hf_step_name(uint32_t step);
+HF_API const char *hf_verdict_name(uint32_t verdict);
+
+/* Told about every recovery that a call on the handle performed, after that call has released its locks and before it returns.
+ * It may use the handle. */
+typedef void hf_log_fn(void *context, const struct hf_recovery *recovery);
+
+/*
+ * Zero means the default in every field, so that `struct hf_options o = HF_OPTIONS_INIT;` is complete. The fields from `mode` to
+ * `file_mode` speak when a store is made and are ignored when one is opened: hf_info tells what it has.
+ *
+ * capacity    bytes of the file. 0: derived from entries and entry_size, or 64 MiB if entries is 0 too.
+ * entries     how many entries the store promises to take (guarantee I). 0: as many as fit into the capacity.
+ * entry_size  bytes of key and value together of a typical entry, the B of guarantee I. 0: as large as capacity and entries
+ *             allow if both are given, else 128.
+ * max_value   bytes of the largest value, up to HF_VALUE_MAX. 0: capacity / 512, but at least 4 KiB and entry_size and at most
+ *             512 KiB. Every stripe has room for 16 of them.
+ * stripes     a power of two up to HF_STRIPES_MAX. 0: as many as leave each 1,024 expected entries and room for 16 of the
+ *             largest, at most 256 (more if they would exceed 16 MiB each).
+ * timeout_ms  the longest wait for one lock, milliseconds. 0: 10,000. HF_FOREVER: no deadline.
+ */
+struct hf_options {
+    size_t size; /* sizeof(struct hf_options); HF_OPTIONS_INIT sets it */
+    uint32_t flags;
+    uint32_t mode; /* enum hf_mode */
+    uint64_t capacity;
+    uint64_t entries;
+    uint32_t entry_size;
+    uint32_t max_value;
+    uint32_t stripes;
+    uint32_t file_mode; /* permissions of a new file, before the umask. 0: 0600 */
+    uint32_t timeout_ms;
+    uint32_t reserved;
+    hf_log_fn *log; /* NULL: none */
+    void *log_context;
+};
+#define HF_OPTIONS_INIT { sizeof(struct hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL }
+
+/*
+ * Opens the store at `path`, or makes it (HF_CREATE). `options` may be NULL: open for writing, no creation.
+ *
+ * A new file has all its blocks allocated and appears under its name only when it is complete: a creator killed at any moment
+ * leaves either a whole store or nothing. The first writer of a store (of this boot, of a copied file, after all others have
+ * gone) makes its locks anew and repairs what dead processes left; after a reboot it verifies every entry. Others join in
+ * constant time. Opening one file twice in a process shares one mapping.
+ *
+ * Results: HF_OK, *store is the handle, to be closed by hf_close. HF_EXISTS: HF_EXCLUSIVE and there is a file. HF_NOTFOUND: no
+ * such file and no HF_CREATE. HF_ERR_ARGUMENT: an option is out of range or the sizes do not fit together. HF_ERR_SYSTEM: errno
+ * tells (ENOSPC: not enough room for all blocks; nothing is left behind). HF_ERR_FORMAT, _VERSION, _ABI, _FILESYSTEM,
+ * _NAMESPACE: the file was refused and not touched. HF_ERR_TIMEOUT: another opener did not finish in time. HF_ERR_MEMORY.
+ *
+ * Kill: leaves nothing. Fork: waits until a running open of another thread has ended. Signals: interrupted calls are restarted.
+ */
+HF_CHECKED int hf_open(hf_store **store, const char *path, const struct hf_options *options);
+
+/* As hf_open, for an open descriptor: a memfd, or one inherited. It is duplicated and may be closed afterwards. An empty file
+ * becomes a new store with HF_CREATE. Needs a descriptor open for reading, and for writing unless HF_RDONLY. */
+HF_CHECKED int hf_open_fd(hf_store **store, int fd, const struct hf_options *options);
+
+/* Makes a store without a name, shared with the children forked after this call, gone when the last of them has ended. */
+HF_CHECKED int hf_open_anonymous(hf_store **store, const struct hf_options *options);
+
+/* Closes the handle and sets *store to NULL; a NULL handle is closed already. The stored entries stay. HF_ERR_BUSY: a thread of
+ * this process still holds a lock (it left a call by longjmp, or closes inside one): the handle is gone, the mapping stays until
+ * the process ends, because unmapping a held lock would leave it held for ever. Fork: a child's close leaves its parent's handle
+ * open. */
+HF_API int hf_close(hf_store **store);
+
+/* ---- Read --------------------------------------------------------------------------------------------------------------- */
+
+struct hf_meta {
+    uint64_t version;   /* grows with every change of the key; never used twice for one key. 0 is no version            */
+    uint64_t ttl_ms;    /* milliseconds left to live, at least 1; 0: lives for ever                                     */
+    uint32_t flags;     /* the user's, as stored                                                                        */
+    uint32_t value_len; /* bytes                                                                                        */
+};
+
+/*
+ * Copies the value of a key into `buffer` (`size` bytes; may be NULL if size is 0). Takes no lock, makes no system call and does
+ * not allocate.
+ *
+ * key_len    1 to HF_KEY_MAX
+ * value_len  may be NULL; the length of the whole value, on HF_OK and HF_TRUNCATED
+ * meta       may be NULL; filled on HF_OK and HF_TRUNCATED
+ *
+ * Results: HF_OK. HF_NOTFOUND: no such key, or expired. HF_TRUNCATED: the first `size` bytes were copied. HF_ERR_BUSY (read-only
+ * handles): the entry was rewritten again and again during the read. HF_ERR_TIMEOUT (others): the same, and the stripe's lock
+ * was not free before the deadline either. HF_ERR_ARGUMENT. On any other result than HF_OK the buffer's bytes are unspecified.
+ * Kill, fork, signals: safe at any moment; nothing is held.
+ */
+HF_CHECKED int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+                      struct hf_meta *meta);
+
+/* As hf_get, into fresh memory that the caller ends with free(). One NUL byte follows the value, not counted in *value_len.
+ * HF_ERR_MEMORY: no memory. *value is NULL on any result other than HF_OK. */
+HF_CHECKED int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, size_t *value_len,
+                          struct hf_meta *meta);
+
+/* HF_OK if the key is there, HF_NOTFOUND if not; `meta` may be NULL. Otherwise as hf_get. */
+HF_CHECKED int hf_exists(hf_store *store, const void *key, size_t key_len, struct hf_meta *meta);
+
+/* ---- Write -------------------------------------------------------------------------------------------------------------- */
+/*
+ * Every write takes one stripe's lock, repairing the stripe first if its last owner died, and commits by one 8-byte store.
+ * Common results: HF_ERR_READONLY; HF_ERR_TIMEOUT: the lock was not free before the deadline; HF_ERR_REENTERED: see "Threads and
+ * signals"; HF_ERR_QUARANTINED; HF_ERR_ARGUMENT: key_len is not 1 to HF_KEY_MAX, or an option is out of range;
+ * HF_ERR_TOOBIG: the value is larger than hf_info.max_value; HF_ERR_FULL: no room (the old value stays). On every result but
+ * HF_OK nothing was changed.
+ * Kill: old value or new value. Fork: a child never holds its parent's locks. The caller's memory is read before the lock is
+ * taken, so a bad pointer faults outside of it; memory that changes during the call gives an entry whose checksum is wrong.
+ */
+
+enum hf_condition {
+    HF_ALWAYS = 0,
+    HF_IF_ABSENT = 1,  /* else HF_EXISTS   */
+    HF_IF_PRESENT = 2, /* else HF_NOTFOUND */
+    HF_IF_VERSION = 3, /* else HF_CHANGED, or HF_NOTFOUND if the key is absent */
+};
+
+struct hf_put_options {
+    size_t size;        /* sizeof(struct hf_put_options); HF_PUT_INIT sets it */
+    uint64_t ttl_ms;    /* milliseconds to live; 0: for ever                  */
+    uint64_t version;   /* with HF_IF_VERSION                                 */
+    uint32_t flags;     /* the user's, stored with the value                  */
+    uint32_t condition; /* enum hf_condition                                  */
+};
+#define HF_PUT_INIT { sizeof(struct hf_put_options), 0, 0, 0, 0 }
+
+/* Stores a value. `options` and `version` may be NULL; *version is the entry's new version, on HF_OK. An entry that has expired
+ * counts as absent. */
+HF_CHECKED int hf_put(hf_store *store, const void *key, size_t key_len, const void *value, size_t value_len,
+                      const struct hf_put_options *options, uint64_t *version);
+
+/* Deletes a key; with a version other than 0 only if the entry has that version. HF_NOTFOUND, HF_CHANGED. */
+HF_CHECKED int hf_delete(hf_store *store, const void *key, size_t key_len, uint64_t version);
+
+/* Gets a value as hf_get does and deletes it: of several takers exactly one gets it. HF_TRUNCATED: the buffer is too small, the
+ * entry stays. */
+HF_CHECKED int hf_take(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+                       struct hf_meta *meta);
+
+struct hf_incr_options {
+    size_t size;        /* sizeof(struct hf_incr_options); HF_INCR_INIT sets it                   */
+    int64_t initial;    /* what an absent key counts from                                         */
+    uint64_t ttl_ms;    /* of an entry that this call makes; 0: for ever. An entry keeps its own. */
+    uint32_t condition; /* HF_ALWAYS or HF_IF_PRESENT                                             */
+    uint32_t reserved;
+};
+#define HF_INCR_INIT { sizeof(struct hf_incr_options), 0, 0, 0, 0 }
+
+/* Adds `by` (which may be negative) to a counter, kept as decimal text (at most 20 bytes), so that hf_get and hf_put read and
+ * write it as well. `options` and `result` may be NULL; *result is the sum, on HF_OK. HF_ERR_NUMBER: the value is no 64-bit
+ * decimal number, or the sum would not be one. */
+HF_CHECKED int hf_incr(hf_store *store, const void *key, size_t key_len, int64_t by, const struct hf_incr_options *options,
+                       int64_t *result);
+
+/* Appends to a value, or makes it. Keeps the entry's expiry and flags. *value_len (may be NULL) is the new length, on HF_OK. */
+HF_CHECKED int hf_append(hf_store *store, const void *key, size_t key_len, const void *tail, size_t tail_len,
+                         size_t *value_len);
+
+/* Gives an entry a new time to live in milliseconds (0: for ever). Value, flags and version stay. HF_NOTFOUND. */
+HF_CHECKED int hf_touch(hf_store *store, const void *key, size_t key_len, uint64_t ttl_ms);
+
+/* Deletes every entry, each atomically, stripe after stripe. A clear that is killed has deleted some. */
+HF_CHECKED int hf_clear(hf_store *store);
+
+/* ---- Scan and count ----------------------------------------------------------------------------------------------------- */
+
+/* One entry, in memory that belongs to the item and is reused by the next hf_scan. Start with HF_ITEM_INIT; hf_item_free. */
+struct hf_item {
+    const void *key;
+    const void *value; /* NULL with HF_SCAN_KEYS */
+    size_t key_len;
+    size_t value_len; /* 0 with HF_SCAN_KEYS; meta.value_len tells always */
+    struct hf_meta meta;
+    void *memory;
+    size_t memory_size;
+};
+#define HF_ITEM_INIT { NULL, NULL, 0, 0, { 0, 0, 0, 0 }, NULL, 0 }
+
+enum hf_scan_flags { HF_SCAN_KEYS = 1 /* do not copy values */ };
+
+/* Copies the next entry into *item. *cursor starts at 0 and may be kept, also across processes, and resumed; it costs nothing to
+ * abandon. Guarantee H; entries put or deleted during the scan may or may not be seen; the order is that of the hash table.
+ * Results: HF_OK; HF_END: no more; HF_ERR_BUSY, HF_ERR_TIMEOUT as hf_get (the cursor stays at that entry: try again, or add 1 to
+ * skip it); HF_ERR_MEMORY. Takes no lock. */
+HF_CHECKED int hf_scan(hf_store *store, uint64_t *cursor, uint32_t flags, struct hf_item *item);
+
+/* Ends the item's memory and makes it new. */
+HF_API void hf_item_free(struct hf_item *item);
+
+/* The number of entries, in time proportional to the stripes. Entries that have expired count until their room is reused. */
+HF_CHECKED int hf_count(hf_store *store, uint64_t *count);
+
+/* ---- Whole store -------------------------------------------------------------------------------------------------------- */
+
+/* Called during long work with how much of `total` is done. No lock is held. */
+typedef void hf_progress_fn(void *context, uint64_t done, uint64_t total);
+
+/* Writes what the kernel holds of the store to its disk and waits for it (msync). */
+HF_CHECKED int hf_sync(hf_store *store);
+
+struct hf_copy_options {
+    size_t size;        /* sizeof(struct hf_copy_options); HF_COPY_INIT sets it */
+    uint32_t replace;   /* 1: rename over an existing file                      */
+    uint32_t file_mode; /* 0: that of the store                                 */
+    hf_progress_fn *progress;
+    void *context;
+};
+#define HF_COPY_INIT { sizeof(struct hf_copy_options), 0, 0, NULL, NULL }
+
+/* Makes a snapshot of the whole store, as it was at one moment, in a new file at `path`: complete, fsynced, then linked or
+ * renamed into place; killed at any moment it leaves nothing under that name. All stripes are locked while the store is copied
+ * into memory, of which it needs as much as the store is large; readers go on. `options` may be NULL.
+ * Results: HF_OK; HF_EXISTS: there is such a file (replace is 0); HF_ERR_READONLY: needs a handle that can lock;
+ * HF_ERR_MEMORY; HF_ERR_TIMEOUT; HF_ERR_SYSTEM. */
+HF_CHECKED int hf_copy(hf_store *store, const char *path, const struct hf_copy_options *options);
+
+/* The invariants that hf_check tests. */
+#define HF_INVARIANTS(X) \
+    X(HF_I1_RANGE, 1, "the slot's blocks lie in the heap of its stripe") \
+    X(HF_I2_SLOT, 2, "the entry names the slot that names it") \
+    X(HF_I3_LENGTH, 3, "key and value have valid lengths that fill the slot's blocks") \
+    X(HF_I4_HASH, 4, "the key hashes to this stripe, bucket chain and tag") \
+    X(HF_I5_CHECKSUM, 5, "the checksum fits") \
+    X(HF_I6_OVERLAP, 6, "no two entries share a block") \
+    X(HF_I7_UNIQUE, 7, "no key stands in two slots") \
+    X(HF_I8_USED, 8, "the used map marks the blocks of entries and no others") \
+    X(HF_I9_FIRST, 9, "the first-block map marks the first blocks of entries and no others") \
+    X(HF_I10_OVERFLOW, 10, "a bucket's overflow count is the number of entries that passed over it") \
+    X(HF_I11_COUNTERS, 11, "the stripe's counters are those of its entries") \
+    X(HF_I12_STAMP, 12, "every stamp and version is below the stripe's next one") \
+    X(HF_I13_RESERVE, 13, "the reserve is a free run, as large as the largest entry (store mode)") \
+    X(HF_I14_IDLE, 14, "no operation is in flight in a stripe whose lock is held by the checker") \
+    X(HF_I15_SUPERBLOCK, 15, "the superblock in the file is the one that was opened") \
+    X(HF_I16_QUARANTINE, 16, "the stripe is not in quarantine")
+
+#define HF_INVARIANT_ENUM(name, value, text) name = value,
+enum hf_invariant { HF_INVARIANTS(HF_INVARIANT_ENUM) };
+#undef HF_INVARIANT_ENUM
+
+/* The sentence of an invariant; "unknown" for other values. Static. */
+HF_API const char *hf_invariant_text(uint32_t invariant);
+
+struct hf_violation {
+    uint32_t invariant; /* enum hf_invariant                                    */
+    uint32_t stripe;
+    uint64_t position;  /* the slot, bucket or block it is about, in the store  */
+};
+
+/* hf_check calls this while it holds no lock; at most 64 violations of a stripe are told one by one, all are counted. */
+typedef void hf_violation_fn(void *context, const struct hf_violation *violation);
+
+struct hf_check_options {
+    size_t size; /* sizeof(struct hf_check_options); HF_CHECK_INIT sets it */
+    hf_violation_fn *violation;
+    hf_progress_fn *progress;
+    void *context;
+};
+#define HF_CHECK_INIT { sizeof(struct hf_check_options), NULL, NULL, NULL }
+
+struct hf_report {
+    uint64_t entries;    /* sound entries that were seen                    */
+    uint64_t violations; /* hf_check                                        */
+    uint64_t dropped;    /* hf_repair: entries that were not sound          */
+    uint64_t bytes;      /* of keys and values of the sound entries         */
+};
+
+/* Tests every invariant of every stripe, one stripe at a time under its lock; changes nothing (but taking the lock of a stripe
+ * whose owner died repairs it, as every write does). A read-only handle cannot lock and tests what a reader relies on: I1 to I5
+ * of every entry and I15. `options` and `report` may be NULL.
+ * Results: HF_OK: sound. HF_DAMAGED: not. HF_ERR_TIMEOUT, HF_ERR_BUSY. */
+HF_CHECKED int hf_check(hf_store *store, const struct hf_check_options *options, struct hf_report *report);
+
+/* Verifies every entry with its checksum, drops those that are not sound, rebuilds everything that is derived, ends a
+ * quarantine. Stripe after stripe under its lock; safe while others work. Each stripe is written into the recovery log. */
+HF_CHECKED int hf_repair(hf_store *store, struct hf_report *report);
+
+/* ---- Information -------------------------------------------------------------------------------------------------------- */
+
+struct hf_info {
+    size_t size;           /* sizeof(struct hf_info); HF_INFO_INIT sets it               */
+    uint64_t store_id;     /* random, of this store                                      */
+    uint64_t created_ms;   /* milliseconds since 1970                                    */
+    uint64_t file_size;    /* bytes                                                      */
+    uint64_t entries;      /* the promise of guarantee I: so many entries ...            */
+    uint32_t entry_size;   /* ... of up to so many bytes of key and value together       */
+    uint32_t max_value;    /* bytes                                                      */
+    uint32_t mode;         /* enum hf_mode                                               */
+    uint32_t stripes;
+    uint32_t format;       /* version of the file format                                 */
+    uint32_t block_size;   /* bytes                                                      */
+    uint64_t blocks;       /* of the heap                                                */
+    uint64_t buckets;      /* of the index, 7 slots each                                 */
+    uint32_t readonly;     /* 1: this handle                                             */
+    uint32_t stale;        /* 1: the file was deleted or replaced under its name         */
+    uint32_t unverified;   /* 1: no writer has verified the image since a machine crash  */
+    uint32_t dead_stripes; /* stripes whose last writer left an operation unfinished or is inside one now */
+    char libc[16];         /* "glibc" or "musl": the C library of its writers            */
+};
+#define HF_INFO_INIT { sizeof(struct hf_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 } }
+
+/* What the store is. Reads a few words; takes no lock. */
+HF_CHECKED int hf_info(hf_store *store, struct hf_info *info);
+
+/* Counted under the stripes' locks by the processes that did the work; exact except for what a killed process was doing. */
+#define HF_STATS(X) \
+    X(entries, "entries in the store, expired ones included until their room is reused") \
+    X(used_bytes, "bytes of the heap in use") \
+    X(free_bytes, "bytes of the heap that are free") \
+    X(puts, "values stored, by put, incr, append and touch") \
+    X(deletes, "entries deleted, by delete, take and clear") \
+    X(evictions, "entries evicted to make room (cache mode)") \
+    X(expirations, "expired entries whose room was reused") \
+    X(moves, "entries moved to make room") \
+    X(refusals, "writes refused because the stripe was full") \
+    X(recoveries, "recoveries of a stripe") \
+    X(dropped, "entries dropped by recoveries") \
+    X(contended, "locks that had to be waited for")
+
+struct hf_stats {
+    size_t size; /* sizeof(struct hf_stats); HF_STATS_INIT sets it */
+#define HF_STATS_FIELD(name, text) uint64_t name;
+    HF_STATS(HF_STATS_FIELD)
+#undef HF_STATS_FIELD
+};
+#define HF_STATS_INIT { sizeof(struct hf_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* Sums the counters of all stripes; takes no lock, so sums taken while others write may be a moment apart. */
+HF_CHECKED int hf_stats(hf_store *store, struct hf_stats *stats);
+
+/* Copies the latest recoveries, oldest first, at most `size` of them; the store keeps the last 256. *count is their number. */
+HF_CHECKED int hf_recoveries(hf_store *store, struct hf_recovery *recoveries, size_t size, size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
