@@ -274,10 +274,11 @@ HF_API int hf_close(hf_store **store);
 /* ---- Read --------------------------------------------------------------------------------------------------------------- */
 
 struct hf_meta {
-    uint64_t version;   /* grows with every change of the key; never used twice for one key. 0 is no version            */
-    uint64_t ttl_ms;    /* milliseconds left to live, at least 1; 0: lives for ever                                     */
-    uint32_t flags;     /* the user's, as stored                                                                        */
-    uint32_t value_len; /* bytes                                                                                        */
+    uint64_t version;    /* grows with every change of the value; never used twice for one key. 0 is no version         */
+    uint64_t ttl_ms;     /* milliseconds left to live, at least 1; 0: lives for ever                                    */
+    uint64_t expires_ms; /* the same as a moment, milliseconds since 1970; 0: lives for ever                            */
+    uint32_t flags;      /* the user's, as stored                                                                       */
+    uint32_t value_len;  /* bytes                                                                                       */
 };
 
 /*
@@ -381,7 +382,7 @@ struct hf_item {
     void *memory;
     size_t memory_size;
 };
-#define HF_ITEM_INIT { NULL, NULL, 0, 0, { 0, 0, 0, 0 }, NULL, 0 }
+#define HF_ITEM_INIT { NULL, NULL, 0, 0, { 0, 0, 0, 0, 0 }, NULL, 0 }
 
 enum hf_scan_flags { HF_SCAN_KEYS = 1 /* do not copy values */ };
 

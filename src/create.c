@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* A new, empty image in a file that nobody else can see yet, or that nobody else may touch. */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static void empty_stripe(const struct hf__region *region, uint32_t stripe) {
+    struct hf__stripe *header = hf__stripe_at(region, stripe);
+    header->next_stamp = 1; /* 0 is no version */
+    header->next_expiry = UINT64_MAX;
+    header->reserve_len = region->evicts ? 0 : region->geometry.blocks;
+}
+
+/* The superblock comes last: a file that was left half made is no store. */
+int hf__format(int fd, const struct hf__geometry *geometry) {
+    struct hf__superblock superblock;
+    hf__superblock_make(&superblock, geometry);
+    int result = hf__file_allocate(fd, geometry->file_size);
+    HF_POINT("create:allocated");
+    if (result != HF_OK)
+        return result;
+    struct hf__region region = { .geometry = *geometry, .evicts = geometry->mode == HF_MODE_CACHE };
+    region.base = mmap(NULL, geometry->file_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (region.base == MAP_FAILED)
+        return hf__fail_errno("mmap");
+    for (uint32_t stripe = 0; stripe < geometry->stripes; stripe++)
+        empty_stripe(&region, stripe);
+    HF_POINT("create:stripes");
+    memcpy(region.base, &superblock, sizeof superblock);
+    munmap(region.base, geometry->file_size);
+    HF_POINT("create:complete");
+    return HF_OK;
+}
+
+int hf__create(const char *path, const struct hf_options *options) {
+    struct hf__geometry geometry;
+    struct hf__new_file file;
+    int result = hf__geometry_make(&geometry, options);
+    if (result == HF_OK)
+        result = hf__file_begin(&file, path, options->file_mode);
+    if (result != HF_OK)
+        return result;
+    HF_POINT("create:file");
+    result = hf__format(file.fd, &geometry);
+    if (result == HF_OK)
+        result = hf__file_commit(&file, false);
+    hf__file_abandon(&file);
+    return result;
+}
+
+/* An empty file that came as a descriptor, by whoever locks it first. */
+int hf__create_in(int fd, const struct hf_options *options) {
+    struct hf__geometry geometry;
+    int result = hf__geometry_make(&geometry, options);
+    if (result != HF_OK)
+        return result;
+    int error = hf__file_lock(fd, F_WRLCK);
+    if (error != 0)
+        return error == EAGAIN || error == EACCES ? HF_ERR_BUSY : hf__fail_errno("cannot lock the file");
+    if (lseek(fd, 0, SEEK_END) == 0)
+        result = hf__format(fd, &geometry);
+    if (result != HF_OK && ftruncate(fd, 0) != 0)
+        result = hf__fail_errno("ftruncate");
+    hf__file_lock(fd, F_UNLCK);
+    return result;
+}

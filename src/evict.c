@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Room in mode cache: CLOCK with a window.
+ *
+ * A hole near the cursor is taken as it is. Else the hand looks at up to 32 entries ahead, or as many as the new entry needs, and
+ * frees the contiguous run with the least heat: its entries move into holes elsewhere if there are any near the cursor, and are
+ * dropped if not. Entries that were passed over cool by one. Expired entries cost nothing. All of it is heat bits, hand and
+ * cursor, of which any value is valid: a kill costs nothing but a worse choice.
+ */
+#include "internal.h"
+
+#define WINDOW 32u      /* entries to choose from                                        */
+#define QUICK_WORDS 16u /* of the used map, searched for a hole ...                      */
+#define PLENTY 16u      /* ... unless at least 1/16 of the stripe is free: then all of it */
+
+struct clock {
+    const struct hf__region *region;
+    struct hf__stripe *header;
+    uint32_t stripe;
+    const struct hf__need *need;
+};
+
+/* What begins at a block: a hole or an entry. */
+struct item {
+    uint32_t len;
+    uint32_t cost;
+    bool barrier; /* must not be touched: the entry that is being replaced */
+    bool entry;
+    struct hf__spot spot;
+    struct hf__place place;
+};
+
+static bool gone(const struct clock *clock, const struct item *item) {
+    return item->spot.view.expiry != 0 && item->spot.view.expiry <= clock->need->now_ms;
+}
+
+static struct item item_at(const struct clock *clock, uint32_t at) {
+    static const uint32_t cost_of_heat[4] = { 0, 4, 16, 64 };
+    uint32_t all = clock->region->geometry.blocks;
+    struct item item = { .len = hf__next_used(clock->region, clock->stripe, at, all) - at };
+    if (item.len > 0)
+        return item;
+    if (!hf__spot_of_block(clock->region, clock->stripe, at, &item.spot, &item.place)) {
+        item.barrier = true;
+        item.len = hf__next_entry(clock->region, clock->stripe, at + 1, all) - at;
+        return item;
+    }
+    item.entry = true;
+    item.len = item.spot.view.blocks;
+    item.barrier = item.spot.slot == clock->need->own;
+    item.cost = gone(clock, &item) ? 0 : cost_of_heat[hf__word_heat(item.spot.word)];
+    return item;
+}
+
+/* The cheapest run of at least the blocks needed within the window; len 0 if two turns of the hand found none. */
+static struct hf__range choose(const struct clock *clock) {
+    uint32_t all = clock->region->geometry.blocks, wanted = clock->need->blocks;
+    uint32_t left = clock->header->hand < all ? hf__next_entry(clock->region, clock->stripe, clock->header->hand, all) : all;
+    uint32_t right = left, cost = 0, least = UINT32_MAX, looked = 0, turns = 0;
+    struct hf__range best = { 0, 0 };
+    while (least > 0 && (best.len == 0 || looked < WINDOW)) {
+        if (right - left >= wanted) {
+            if (cost < least) {
+                least = cost;
+                best = (struct hf__range){ left, right - left };
+            }
+            struct item first = item_at(clock, left);
+            left += first.len;
+            cost -= first.cost < cost ? first.cost : cost;
+            continue;
+        }
+        if (right >= all) {
+            if (++turns > 2)
+                break;
+            left = right = cost = 0;
+            continue;
+        }
+        struct item next = item_at(clock, right);
+        right += next.len;
+        cost += next.cost;
+        looked += next.entry;
+        if (next.barrier) {
+            left = right;
+            cost = 0;
+        }
+    }
+    return best;
+}
+
+static void cool(const struct clock *clock, uint32_t slot) {
+    uint64_t word = hf__load(hf__slot_at(clock->region, slot));
+    if (word & HF__HEAT_MASK)
+        hf__swap_if(hf__slot_at(clock->region, slot), word, word - HF__HEAT_ONE);
+}
+
+/* The entries between the hand and the run. */
+static void cool_passed(const struct clock *clock, uint32_t from, uint32_t to) {
+    struct hf__spot spot;
+    struct hf__place place;
+    for (uint32_t at = from; (at = hf__next_entry(clock->region, clock->stripe, at, to)) < to; at++)
+        if (hf__spot_of_block(clock->region, clock->stripe, at, &spot, &place))
+            cool(clock, spot.slot);
+}
+
+static void drop(const struct clock *clock, const struct item *item) {
+    hf__count(gone(clock, item) ? &clock->header->expirations : &clock->header->evictions, 1);
+    hf__unlink(clock->region, &item->place, &item->spot);
+    hf__step(clock->header, HF__STEP_DROP);
+}
+
+/* Moves or drops every entry of the run. */
+static void clear_run(const struct clock *clock, struct hf__range run) {
+    for (uint32_t at = run.at; at < run.at + run.len;) {
+        struct item item = item_at(clock, at);
+        at += item.len;
+        if (!item.entry)
+            continue;
+        uint32_t hole = gone(clock, &item) ? HF__NONE
+                                           : hf__find_hole(clock->region, clock->stripe, item.len, QUICK_WORDS, run);
+        if (hole == HF__NONE) {
+            drop(clock, &item);
+            continue;
+        }
+        hf__move(clock->region, clock->stripe, &item.spot, hole);
+        cool(clock, item.spot.slot);
+    }
+}
+
+uint32_t hf__evict_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need) {
+    struct clock clock = { region, hf__stripe_at(region, stripe), stripe, need };
+    uint32_t all = region->geometry.blocks, hand = clock.header->hand < all ? clock.header->hand : 0;
+    bool plenty = all - clock.header->used_blocks >= all / PLENTY;
+    if (need->blocks > all)
+        return HF__NONE;
+    uint32_t at = hf__find_hole(region, stripe, need->blocks, plenty ? all / 64 : QUICK_WORDS, (struct hf__range){ 0, 0 });
+    if (at != HF__NONE)
+        return at;
+    struct hf__range run = choose(&clock);
+    if (run.len == 0)
+        return HF__NONE;
+    if (run.at < hand)
+        cool_passed(&clock, hand, all);
+    cool_passed(&clock, run.at < hand ? 0 : hand, run.at);
+    clear_run(&clock, run);
+    clock.header->hand = run.at + run.len;
+    return run.at;
+}
+
+/* All slots that a key may have are taken: the coolest entry of its home bucket goes. */
+void hf__evict_slot(const struct hf__region *region, const struct hf__place *place) {
+    uint32_t first = (place->stripe * region->geometry.buckets + place->home) * HF__SLOTS, coolest = first;
+    for (uint32_t slot = first; slot < first + HF__SLOTS; slot++)
+        if (hf__word_heat(hf__load(hf__slot_at(region, slot))) < hf__word_heat(hf__load(hf__slot_at(region, coolest))))
+            coolest = slot;
+    struct hf__spot spot;
+    struct hf__place victim;
+    if (!hf__spot_of_slot(region, place->stripe, coolest, &spot, &victim))
+        return;
+    hf__unlink(region, &victim, &spot);
+    hf__count(&hf__stripe_at(region, place->stripe)->evictions, 1);
+}

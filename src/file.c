@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A new file that appears under its name only when it is complete, and the file systems that cannot hold a store.
+ *
+ * O_TMPFILE makes a file without a name: whoever is killed leaves nothing. Where a file system does not know it, or a file is to
+ * be replaced by rename, the file has a temporary name for a while.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+static const struct {
+    uint32_t magic;
+    const char *name;
+} refused[] = {
+    { 0x6969, "NFS" },     { 0x517b, "SMB" },     { 0xfe534d42, "SMB2" }, { 0xff534d42, "CIFS" }, { 0x00c36400, "Ceph" },
+    { 0x01021997, "9P" },  { 0x5346414f, "AFS" }, { 0x73757245, "Coda" }, { 0x0bd00bd0, "Lustre" }, { 0x65735546, "FUSE" },
+    { 0x7461636f, "OCFS2" }, { 0x01161970, "GFS2" },
+};
+
+int hf__file_system_check(int fd) {
+    struct statfs system;
+    if (fstatfs(fd, &system) != 0)
+        return hf__fail_errno("fstatfs");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if ((uint32_t)system.f_type == refused[i].magic)
+            return hf__fail(HF_ERR_FILESYSTEM,
+                            "%s does not keep shared mappings coherent: put the store on a local file system or in /dev/shm",
+                            refused[i].name);
+    return HF_OK;
+}
+
+int hf__file_allocate(int fd, uint64_t size) {
+    int error;
+    do
+        error = posix_fallocate(fd, 0, (off_t)size);
+    while (error == EINTR);
+    errno = error;
+    if (error == ENOSPC || error == EDQUOT)
+        return hf__fail(HF_ERR_SYSTEM, "no room for the store's %llu bytes: free some, or ask for a smaller capacity",
+                        (unsigned long long)size);
+    return error ? hf__fail_errno("posix_fallocate") : HF_OK;
+}
+
+uint32_t hf__file_mode(int fd) {
+    struct stat file;
+    return fstat(fd, &file) == 0 ? file.st_mode & 07777 : 0600;
+}
+
+/* "DIR/.NAME.RANDOM", beside the file it will become. */
+static char *temporary_name(const char *path) {
+    char *name = NULL;
+    const char *slash = strrchr(path, '/');
+    int directory = slash ? (int)(slash - path) + 1 : 0;
+    if (asprintf(&name, "%.*s.%s.%016llx", directory, path, path + directory, (unsigned long long)hf__random()) < 0)
+        return NULL;
+    return name;
+}
+
+static int open_without_name(const char *path, uint32_t mode) {
+    char *copy = strdup(path);
+    if (!copy)
+        return -1;
+    int fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, (mode_t)mode);
+    free(copy);
+    return fd;
+}
+
+int hf__file_begin(struct hf__new_file *file, const char *path, uint32_t mode) {
+    *file = (struct hf__new_file){ .fd = -1, .path = strdup(path) };
+    if (!file->path)
+        return hf__fail_errno("strdup");
+    file->fd = open_without_name(path, mode);
+    if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
+        file->temporary = temporary_name(path);
+        if (file->temporary)
+            file->fd = open(file->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, (mode_t)mode);
+    }
+    if (file->fd >= 0)
+        return hf__file_system_check(file->fd);
+    int result = hf__fail_errno("cannot make a file in that directory");
+    hf__file_abandon(file);
+    return result;
+}
+
+static int link_to(const struct hf__new_file *file, const char *name) {
+    char proc[64];
+    if (file->temporary)
+        return link(file->temporary, name);
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", file->fd);
+    return linkat(AT_FDCWD, proc, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+}
+
+/* Over a file that may be there already. */
+static int rename_to(struct hf__new_file *file) {
+    if (!file->temporary) {
+        char *name = temporary_name(file->path);
+        if (!name || link_to(file, name) != 0) {
+            free(name);
+            return -1;
+        }
+        file->temporary = name;
+    }
+    HF_POINT("file:rename");
+    if (rename(file->temporary, file->path) != 0)
+        return -1;
+    free(file->temporary);
+    file->temporary = NULL;
+    return 0;
+}
+
+/* So that the name outlasts a power failure. Best effort: not every file system can. */
+static void sync_directory(const char *path) {
+    char *copy = strdup(path);
+    int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(copy);
+}
+
+int hf__file_commit(struct hf__new_file *file, bool replace) {
+    HF_POINT("file:link");
+    int failed = replace ? rename_to(file) : link_to(file, file->path);
+    if (failed && errno == EEXIST)
+        return HF_EXISTS;
+    if (failed)
+        return hf__fail_errno(file->path);
+    HF_POINT("file:linked");
+    sync_directory(file->path);
+    return HF_OK;
+}
+
+void hf__file_abandon(struct hf__new_file *file) {
+    int kept = errno;
+    if (file->temporary)
+        unlink(file->temporary);
+    if (file->fd >= 0)
+        close(file->fd);
+    free(file->temporary);
+    free(file->path);
+    *file = (struct hf__new_file){ .fd = -1 };
+    errno = kept;
+}

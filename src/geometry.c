@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a user's wishes to the sizes of the parts, and the check of sizes that a file claims to have.
+ *
+ * Guarantee I. Keys spread over S stripes as balls over bins. A stripe is sized for n = m + t entries, m = N / S, where t is the
+ * Chernoff bound P(X > m + t) < exp(-t^2 / (2 (m + t/3))) solved for exp(-27.6) = 1e-12, which leaves 1e-9 for 1,024 stripes.
+ * Within a stripe the buckets are filled to at most 70 %: a run of full buckets longer than the 128 that a key may lie behind
+ * its home has a probability below exp(-7 (0.3 + ln 0.7) 128) = exp(-50).
+ */
+#include "internal.h"
+
+#define MEBIBYTE (1024u * 1024)
+#define DEFAULT_CAPACITY (64u * MEBIBYTE)
+#define DEFAULT_ENTRY_SIZE 128u
+#define DEFAULT_STRIPES 256u
+#define STRIPE_ENTRIES 1024u /* a stripe should expect at least so many entries ...  */
+#define STRIPE_ROOM 16u      /* ... have room for so many of the largest ...          */
+#define STRIPE_ROOM_LEAST 4u /* ... (so many if the user chose the stripes) ...       */
+#define STRIPE_BYTES (16u * MEBIBYTE) /* ... and be no larger than this               */
+
+struct plan {
+    uint64_t entries;
+    uint32_t entry_blocks;
+    uint32_t largest_blocks;
+    uint32_t room; /* of the largest, in each stripe */
+    uint32_t stripes;
+    bool reserve;
+};
+
+static uint64_t square_root(uint64_t value) {
+    uint64_t root = 0;
+    for (uint64_t bit = 1ull << 31; bit; bit >>= 1)
+        if ((root + bit) * (root + bit) <= value)
+            root += bit;
+    return root;
+}
+
+/* What a stripe is sized for, so that none gets more. */
+static uint64_t stripe_entries(uint64_t entries, uint32_t stripes) {
+    if (stripes == 1)
+        return entries;
+    uint64_t mean = (entries + stripes - 1) / stripes;
+    return mean + 19 + square_root(339 + 56 * mean);
+}
+
+static uint64_t page_up(uint64_t bytes) {
+    return (bytes + HF__PAGE - 1) & ~(uint64_t)(HF__PAGE - 1);
+}
+
+void hf__geometry_parts(struct hf__geometry *geometry) {
+    uint64_t stripes = geometry->stripes;
+    geometry->stripes_at = HF__STRIPES_AT;
+    geometry->index_at = geometry->stripes_at + page_up(stripes * sizeof(struct hf__stripe));
+    geometry->maps_at = geometry->index_at + page_up(stripes * geometry->buckets * sizeof(struct hf__bucket));
+    geometry->heap_at = geometry->maps_at + page_up(stripes * 2 * (geometry->blocks / 64) * 8);
+    geometry->file_size = geometry->heap_at + page_up(stripes * geometry->blocks * HF__BLOCK);
+}
+
+static bool counts_fit(uint64_t stripes, uint64_t buckets, uint64_t blocks) {
+    return buckets >= 1 && blocks >= 64 && stripes * buckets * HF__SLOTS < HF__NO_SLOT && stripes * blocks < UINT32_MAX - 1;
+}
+
+/* The parts for a plan; false if the counts exceed what the format can number. */
+static bool lay_out(struct hf__geometry *geometry, const struct plan *plan) {
+    uint64_t most = stripe_entries(plan->entries, plan->stripes);
+    uint64_t buckets = most * 10 / (HF__SLOTS * 7) + 1;
+    uint64_t blocks = (most + (plan->reserve ? 2 : 0)) * plan->entry_blocks;
+    uint64_t room = (uint64_t)plan->room * plan->largest_blocks;
+    blocks = ((blocks > room ? blocks : room) + 63) & ~63ull;
+    if (!counts_fit(plan->stripes, buckets, blocks))
+        return false;
+    geometry->stripes = plan->stripes;
+    geometry->buckets = (uint32_t)buckets;
+    geometry->blocks = (uint32_t)blocks;
+    geometry->entries = plan->entries;
+    hf__geometry_parts(geometry);
+    return true;
+}
+
+static bool fits(const struct plan *plan, uint64_t capacity) {
+    struct hf__geometry geometry;
+    return lay_out(&geometry, plan) && geometry.file_size <= capacity;
+}
+
+/* The largest value of *field from 1 to `most` with which the plan fits; 0: none. */
+static uint64_t largest_that_fits(struct plan *plan, bool of_entries, uint64_t most, uint64_t capacity) {
+    uint64_t good = 0;
+    for (uint64_t low = 1, high = most; low <= high;) {
+        uint64_t middle = low + (high - low) / 2;
+        if (of_entries)
+            plan->entries = middle;
+        else
+            plan->entry_blocks = (uint32_t)middle;
+        if (fits(plan, capacity)) {
+            good = middle;
+            low = middle + 1;
+        } else {
+            high = middle - 1;
+        }
+    }
+    return good;
+}
+
+static uint32_t default_max_value(uint64_t bytes, uint32_t entry_size) {
+    uint64_t value = bytes / 512;
+    value = value > MEBIBYTE / 2 ? MEBIBYTE / 2 : value;
+    value = value < 4096 ? 4096 : value;
+    return value < entry_size ? entry_size : (uint32_t)value;
+}
+
+static uint32_t default_stripes(uint64_t entries, uint64_t heap, uint32_t largest_blocks) {
+    uint64_t room = (uint64_t)STRIPE_ROOM * largest_blocks * HF__BLOCK;
+    uint32_t stripes = DEFAULT_STRIPES;
+    while (stripes > 1 && (entries / stripes < STRIPE_ENTRIES || heap / stripes < room))
+        stripes /= 2;
+    while (stripes < HF_STRIPES_MAX && heap / stripes > STRIPE_BYTES && entries / (2 * stripes) >= STRIPE_ENTRIES &&
+           heap / (2 * stripes) >= room)
+        stripes *= 2;
+    return stripes;
+}
+
+/* Fills what is left of the capacity with heap. */
+static void use_rest(struct hf__geometry *geometry, uint64_t capacity) {
+    uint64_t rest = capacity - geometry->file_size;
+    uint64_t more = rest / geometry->stripes / (64 * HF__BLOCK + 16) * 64;
+    struct hf__geometry larger = *geometry;
+    larger.blocks += (uint32_t)more;
+    hf__geometry_parts(&larger);
+    if (more > 0 && counts_fit(larger.stripes, larger.buckets, geometry->blocks + more) && larger.file_size <= capacity)
+        *geometry = larger;
+}
+
+static int too_small(struct plan *plan, const struct hf_options *options) {
+    struct hf__geometry geometry;
+    if (!lay_out(&geometry, plan))
+        return hf__fail(HF_ERR_ARGUMENT, "the store would have more than 2^32 blocks of %u bytes: ask for less", HF__BLOCK);
+    return hf__fail(HF_ERR_ARGUMENT,
+                    "capacity %llu is too small for %llu entries, values of up to %u bytes and %u stripes: at least %llu is needed",
+                    (unsigned long long)options->capacity, (unsigned long long)plan->entries, options->max_value, plan->stripes,
+                    (unsigned long long)geometry.file_size);
+}
+
+/* Solves for the one of capacity, entries and entry size that was left open. */
+static int solve(struct hf__geometry *geometry, struct plan *plan, const struct hf_options *options) {
+    bool open_entries = options->entries == 0, open_size = !open_entries && options->capacity && options->entry_size == 0;
+    if (open_entries && !(plan->entries = largest_that_fits(plan, true, UINT32_MAX, options->capacity))) {
+        plan->entries = 1;
+        return too_small(plan, options);
+    }
+    if (open_size) {
+        uint32_t good = (uint32_t)largest_that_fits(plan, false, plan->largest_blocks, options->capacity);
+        plan->entry_blocks = good >= 2 ? good : 2;
+    }
+    if (!lay_out(geometry, plan) || (options->capacity && geometry->file_size > options->capacity))
+        return too_small(plan, options);
+    if (options->capacity)
+        use_rest(geometry, options->capacity);
+    return HF_OK;
+}
+
+int hf__geometry_make(struct hf__geometry *geometry, const struct hf_options *wishes) {
+    struct hf_options options = *wishes;
+    if (options.capacity == 0 && options.entries == 0)
+        options.capacity = DEFAULT_CAPACITY;
+    uint32_t size = options.entry_size ? options.entry_size : DEFAULT_ENTRY_SIZE;
+    struct plan plan = { .entries = options.entries, .reserve = options.mode == HF_MODE_STORE };
+    plan.entry_blocks = hf__blocks_for(0, size);
+    uint64_t bytes = options.capacity ? options.capacity : options.entries * plan.entry_blocks * HF__BLOCK;
+    if (options.max_value == 0)
+        options.max_value = default_max_value(bytes, options.entry_size);
+    if (options.max_value + HF_KEY_MAX < options.entry_size)
+        return hf__fail(HF_ERR_ARGUMENT, "entry_size %u is larger than the largest key and value", options.entry_size);
+    plan.largest_blocks = hf__blocks_for(HF_KEY_MAX, options.max_value);
+    plan.room = options.stripes ? STRIPE_ROOM_LEAST : STRIPE_ROOM;
+    uint64_t expected = options.entries ? options.entries : bytes / (plan.entry_blocks * HF__BLOCK + 40);
+    plan.stripes = options.stripes ? options.stripes : default_stripes(expected, bytes - bytes / 16, plan.largest_blocks);
+
+    memset(geometry, 0, sizeof *geometry);
+    int result = solve(geometry, &plan, &options);
+    geometry->entry_size = plan.entry_blocks * HF__BLOCK - (uint32_t)sizeof(struct hf__entry);
+    if (options.entry_size || geometry->entry_size > options.max_value + HF_KEY_MAX)
+        geometry->entry_size = options.entry_size ? options.entry_size : options.max_value;
+    geometry->max_value = options.max_value;
+    geometry->mode = options.mode;
+    return result;
+}
+
+int hf__geometry_check(const struct hf__geometry *geometry) {
+    struct hf__geometry again = *geometry;
+    uint32_t stripes = geometry->stripes;
+    bool sound = stripes >= 1 && stripes <= HF_STRIPES_MAX && (stripes & (stripes - 1)) == 0 &&
+                 geometry->blocks % 64 == 0 && counts_fit(stripes, geometry->buckets, geometry->blocks) &&
+                 geometry->max_value <= HF_VALUE_MAX && geometry->mode <= HF_MODE_CACHE;
+    if (sound)
+        hf__geometry_parts(&again);
+    if (!sound || memcmp(&again, geometry, sizeof again) != 0)
+        return hf__fail(HF_ERR_FORMAT, "the sizes in the superblock do not fit together: the file is damaged");
+    return HF_OK;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HF_INTERNAL_H
+#define HF_INTERNAL_H
+/*
+ * The floor plan: what each room offers the others, in the order of the data flow. README.md beside this file draws it.
+ */
+#include "hash.h"
+
+struct hf_store {
+    struct hf__region *region;
+    uint32_t timeout_ms;
+    hf_log_fn *log;
+    void *log_context;
+};
+
+/* error.c: remembers a sentence for hf_explain, keeps errno, returns `result`. */
+int hf__fail(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int hf__fail_errno(const char *what);
+/* ... the sentence of hf_result_text, for the failures of get and put; answers (0 and above) pass through. */
+int hf__result(int result);
+
+/* options.c: copies a sized struct of the caller into ours, zero-filled; false if a byte we do not know is set. */
+bool hf__sized(void *ours, size_t our_size, const void *theirs);
+int hf__options_check(struct hf_options *options, const struct hf_options *theirs);
+
+/* geometry.c */
+int hf__geometry_make(struct hf__geometry *geometry, const struct hf_options *options);
+int hf__geometry_check(const struct hf__geometry *geometry);
+void hf__geometry_parts(struct hf__geometry *geometry); /* from counts to offsets and file size */
+
+/* superblock.c */
+int hf__superblock_make(struct hf__superblock *superblock, const struct hf__geometry *geometry);
+int hf__superblock_check(const struct hf__superblock *superblock, uint64_t file_size, bool *readonly);
+void hf__superblock_renew(struct hf__superblock *superblock); /* a new store id and time */
+
+/* file.c: a file that appears under its name only when it is complete. */
+struct hf__new_file {
+    int fd;
+    char *path;
+    char *temporary; /* NULL: it has no name at all yet */
+};
+int hf__file_begin(struct hf__new_file *file, const char *path, uint32_t mode);
+int hf__file_allocate(int fd, uint64_t size);
+int hf__file_commit(struct hf__new_file *file, bool replace);
+void hf__file_abandon(struct hf__new_file *file);
+int hf__file_system_check(int fd);
+uint32_t hf__file_mode(int fd); /* permissions */
+
+/* create.c */
+int hf__format(int fd, const struct hf__geometry *geometry);
+int hf__create(const char *path, const struct hf_options *options);
+int hf__create_in(int fd, const struct hf_options *options); /* HF_ERR_BUSY: somebody else is at it */
+
+/* identity.c: who and where we are. */
+struct hf__identity {
+    uint64_t boot_id[2];
+    uint64_t device, inode;
+    uint64_t namespace_device, namespace_inode;
+};
+int hf__identity_of(int fd, struct hf__identity *identity);
+bool hf__identity_matches(const struct hf__identity *identity, const struct hf__live *live);
+uint64_t hf__now_ms(void); /* CLOCK_REALTIME */
+uint64_t hf__monotonic_us(void);
+uint64_t hf__random(void);
+extern uint32_t hf__pid; /* of this process, also after a fork */
+
+/* attach.c: the election of the first writer. */
+int hf__attach(struct hf__region *region, uint32_t timeout_ms);
+int hf__file_lock(int fd, short type); /* 0, or errno */
+
+/* lock.c: the only door to a stripe. */
+struct hf__hold {
+    struct hf_store *store;
+    uint32_t stripe;
+    bool recovered;
+    struct hf_recovery recovery;
+};
+void hf__lock_init(struct hf__stripe *stripe);
+int hf__lock(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struct hf__hold *hold);
+int hf__lock_any(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struct hf__hold *hold); /* quarantined, too */
+void hf__unlock(struct hf__hold *hold);
+bool hf__locks_held(const struct hf__region *region);
+
+/* recover.c */
+enum hf__recover_how { HF__RECOVER_DERIVED, HF__RECOVER_VERIFY };
+uint32_t hf__recover(const struct hf__region *region, uint32_t stripe, enum hf__recover_how how); /* entries dropped */
+void hf__recover_logged(const struct hf__region *region, uint32_t stripe, enum hf_cause cause, struct hf_recovery *recovery);
+
+/* ring.c */
+void hf__ring_append(const struct hf__region *region, struct hf_recovery *recovery);
+
+/* maps.c: the block maps of a locked stripe. Blocks count within the stripe. */
+#define HF__NONE UINT32_MAX
+uint32_t hf__next_used(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit);
+uint32_t hf__next_free(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit);
+uint32_t hf__next_entry(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit);
+uint32_t hf__previous_entry(const struct hf__region *region, uint32_t stripe, uint32_t before);
+struct hf__range {
+    uint32_t at, len;
+};
+uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words, struct hf__range avoid);
+struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe);
+void hf__mark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
+void hf__unmark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
+bool hf__all_free(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
+
+/* record.c: what the holder of a lock is doing. */
+void hf__record_set(struct hf__stripe *stripe, enum hf_operation operation, uint64_t key_hash);
+void hf__record_clear(struct hf__stripe *stripe);
+void hf__step(struct hf__stripe *stripe, enum hf__step step);
+
+/* table.c: find, publish and empty slots of a locked stripe. */
+struct hf__spot {
+    uint32_t slot;   /* of the store; HF__NO_SLOT: the key is absent and there is no free slot */
+    uint32_t passed; /* full buckets between its home and its slot                             */
+    uint64_t word;   /* 0: the key is absent                                                   */
+    struct hf__view view;
+};
+void hf__find(const struct hf__region *region, const struct hf__place *place, const void *key, size_t key_len,
+              struct hf__spot *spot);
+void hf__pass(const struct hf__region *region, const struct hf__place *place, uint32_t passed);
+void hf__unpass(const struct hf__region *region, const struct hf__place *place, uint32_t passed);
+void hf__unlink(const struct hf__region *region, const struct hf__place *place, const struct hf__spot *spot);
+bool hf__spot_of_slot(const struct hf__region *region, uint32_t stripe, uint32_t slot, struct hf__spot *spot,
+                      struct hf__place *place);
+
+bool hf__spot_of_block(const struct hf__region *region, uint32_t stripe, uint32_t at, struct hf__spot *spot,
+                       struct hf__place *place);
+
+/* entry.c: writing entries into free blocks of a locked stripe. */
+uint64_t hf__next_stamp(struct hf__stripe *stripe);
+void hf__move(const struct hf__region *region, uint32_t stripe, const struct hf__spot *spot, uint32_t to);
+
+/* room.c: free blocks for a new entry, by the rules of the store's mode. `own` is the slot of the entry it will replace. */
+struct hf__need {
+    uint32_t blocks;
+    uint32_t replaces; /* blocks of the entry that goes; 0: none */
+    uint32_t own;      /* its slot, or HF__NO_SLOT               */
+    uint64_t now_ms;
+};
+uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need); /* HF__NONE: full */
+bool hf__room_slot(const struct hf__region *region, const struct hf__place *place, uint64_t now_ms); /* empties one */
+uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t now_ms);
+
+/* compact.c (mode store), evict.c (mode cache) */
+uint32_t hf__compact_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need);
+uint32_t hf__evict_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need);
+void hf__evict_slot(const struct hf__region *region, const struct hf__place *place);
+
+/* store.c: a write from lock to unlock. */
+struct hf__write {
+    struct hf_store *store;
+    struct hf__region *region;
+    struct hf__stripe *stripe;
+    struct hf__place place;
+    const void *key;
+    uint32_t key_len;
+    uint64_t now_ms; /* 0: not asked yet */
+    enum hf_operation operation;
+    struct hf__hold hold;
+    struct hf__spot spot; /* word 0: the key is absent, or has expired and was removed */
+};
+struct hf__content {
+    const void *data;
+    uint32_t len;
+    bool keep;        /* the value is the old value, then data */
+    uint32_t body;    /* its hash, unless keep                 */
+    uint64_t version; /* 0: a new one                          */
+    uint64_t expiry;
+    uint32_t flags;
+};
+int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_operation operation, const void *key,
+                      size_t key_len); /* checks and locates */
+int hf__write_lock(struct hf__write *write);
+/* ... both. */
+int hf__write_begin(struct hf__write *write, struct hf_store *store, enum hf_operation operation, const void *key,
+                    size_t key_len);
+int hf__write_content(struct hf__write *write, const struct hf__content *content, uint64_t *version);
+void hf__write_delete(struct hf__write *write);
+int hf__write_end(struct hf__write *write, int result);
+uint64_t hf__expiry_of(uint64_t ttl_ms, uint64_t now_ms);
+
+/* read.c */
+bool hf__expired(uint64_t expiry, uint64_t *now_ms); /* asks the clock if *now_ms is 0 and it matters */
+int hf__key_check(const struct hf_store *store, const void *key, size_t key_len);
+void hf__meta_of(const struct hf__view *view, uint64_t now_ms, struct hf_meta *meta);
+/* Calls attempt until it returns something else than HF_ERR_BUSY: lock-free at first, then between slices under the lock. */
+typedef int hf__attempt_fn(struct hf_store *store, void *context);
+int hf__read_stable(struct hf_store *store, uint32_t stripe, hf__attempt_fn *attempt, void *context);
+
+#ifdef HF_TEST
+/* An anonymous store of one stripe with exactly so many buckets and blocks. */
+int hf__open_tiny(hf_store **store, uint32_t buckets, uint32_t blocks, uint32_t mode);
+#endif
+
+#endif

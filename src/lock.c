@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The only door to a stripe. Behind it the stripe is consistent: EOWNERDEAD is repaired here and seen nowhere else.
+ *
+ * Robust, process-shared, error-checking mutexes; never priority-inheriting (a stale word makes glibc abort) and never recursive
+ * (equal thread ids in two PID namespaces would both own it).
+ *
+ * glibc 2.36 to 2.42 returns from a timed-out robust lock with its pending entry still set: when the thread ends, the kernel
+ * would look at that address again, whatever is mapped there by then. Locking and unlocking any robust mutex clears it.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define SLICE_US 1000000u
+
+static void init_robust(pthread_mutex_t *mutex, int shared) {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, shared);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+    pthread_mutex_init(mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}
+
+void hf__lock_init(struct hf__stripe *stripe) {
+    memset(stripe->mutex_line, 0, sizeof stripe->mutex_line);
+    init_robust(&stripe->mutex, PTHREAD_PROCESS_SHARED);
+}
+
+static void clear_pending(void) {
+    if (HF_PLANTED(HF__BUG_PENDING_KEPT))
+        return;
+    pthread_mutex_t private_mutex;
+    init_robust(&private_mutex, PTHREAD_PROCESS_PRIVATE);
+    pthread_mutex_lock(&private_mutex);
+    pthread_mutex_unlock(&private_mutex);
+    pthread_mutex_destroy(&private_mutex);
+}
+
+/* Waits until a moment of hf__monotonic_us. */
+static int lock_until(pthread_mutex_t *mutex, uint64_t until_us) {
+#ifdef __GLIBC__
+    struct timespec until = { .tv_sec = (time_t)(until_us / 1000000), .tv_nsec = (long)(until_us % 1000000) * 1000 };
+    int error = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+#else
+    uint64_t now_us = hf__monotonic_us(), wait_us = until_us > now_us ? until_us - now_us : 0;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    uint64_t nanoseconds = (uint64_t)until.tv_nsec + wait_us % 1000000 * 1000;
+    until.tv_sec += (time_t)(wait_us / 1000000 + nanoseconds / 1000000000);
+    until.tv_nsec = (long)(nanoseconds % 1000000000);
+    int error = pthread_mutex_timedlock(mutex, &until);
+#endif
+    if (error && error != EOWNERDEAD)
+        clear_pending();
+    return error;
+}
+
+/* In slices, so that a wake-up that an old kernel or C library loses costs a slice and not the deadline. */
+static int wait_for(pthread_mutex_t *mutex, uint32_t timeout_ms) {
+    uint64_t now = hf__monotonic_us();
+    uint64_t deadline = timeout_ms == HF_FOREVER ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
+    int error;
+    do {
+        now = hf__monotonic_us();
+        error = lock_until(mutex, deadline - now < SLICE_US || deadline < now ? deadline : now + SLICE_US);
+    } while (error == ETIMEDOUT && hf__monotonic_us() < deadline);
+    return error;
+}
+
+/* The stripe's last owner died. Repair, say so, and only then mark the lock consistent: a repairer that is killed in between is
+ * followed by the next one. */
+static void take_over(struct hf__hold *hold) {
+    struct hf__region *region = hold->store->region;
+    struct hf__stripe *stripe = hf__stripe_at(region, hold->stripe);
+    if (HF_PLANTED(HF__BUG_CONSISTENT_FIRST))
+        pthread_mutex_consistent(&stripe->mutex);
+    HF_POINT("recover:start");
+    if (HF_PLANTED(HF__BUG_NO_RECOVERY))
+        hf__record_clear(stripe);
+    else
+        hf__recover_logged(region, hold->stripe, HF_CAUSE_DEATH, &hold->recovery);
+    hold->recovered = true;
+    HF_POINT("recover:repaired");
+    pthread_mutex_consistent(&stripe->mutex);
+    HF_POINT("recover:consistent");
+}
+
+static int result_of(int error) {
+    switch (error) {
+    case ETIMEDOUT: return HF_ERR_TIMEOUT;
+    case EDEADLK: return HF_ERR_REENTERED;
+    case ENOTRECOVERABLE: return HF_ERR_QUARANTINED;
+    default: return hf__fail(HF_ERR_FORMAT, "the lock of a stripe is damaged (error %d): close the store everywhere", error);
+    }
+}
+
+int hf__lock_any(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struct hf__hold *hold) {
+    struct hf__stripe *header = hf__stripe_at(store->region, stripe);
+    hold->store = store;
+    hold->stripe = stripe;
+    hold->recovered = false;
+    int error = pthread_mutex_trylock(&header->mutex);
+    bool contended = error == EBUSY;
+    if (contended)
+        error = wait_for(&header->mutex, timeout_ms);
+    if (error != 0 && error != EOWNERDEAD)
+        return result_of(error);
+    store->region->held[stripe] = 1;
+    if (error == EOWNERDEAD)
+        take_over(hold);
+    if (contended)
+        hf__count(&header->contended, 1);
+    return HF_OK;
+}
+
+int hf__lock(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struct hf__hold *hold) {
+    int result = hf__lock_any(store, stripe, timeout_ms, hold);
+    if (result == HF_OK && hf__stripe_at(store->region, stripe)->quarantined) {
+        hf__unlock(hold);
+        return HF_ERR_QUARANTINED;
+    }
+    return result;
+}
+
+/* `held` is cleared first: afterwards another thread may hold the lock. */
+void hf__unlock(struct hf__hold *hold) {
+    struct hf_store *store = hold->store;
+    HF_POINT("unlock");
+    store->region->held[hold->stripe] = 0;
+    pthread_mutex_unlock(&hf__stripe_at(store->region, hold->stripe)->mutex);
+    HF_POINT("unlocked");
+    if (hold->recovered && store->log)
+        store->log(store->log_context, &hold->recovery);
+}
+
+bool hf__locks_held(const struct hf__region *region) {
+    for (uint32_t stripe = 0; stripe < region->geometry.stripes; stripe++)
+        if (region->held[stripe])
+            return true;
+    return false;
+}

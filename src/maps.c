@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* The two block maps of a locked stripe: which blocks are used, and which are the first of an entry. Derived: recovery rebuilds
+ * them from the slots. Blocks count within the stripe. */
+#include "internal.h"
+
+/* The first bit in [from, limit) that is set in `map` after every word was xored with `flip`; limit if there is none. */
+static uint32_t next_bit(const uint64_t *map, uint64_t flip, uint32_t from, uint32_t limit) {
+    if (from >= limit)
+        return limit;
+    uint32_t index = from / 64;
+    uint64_t word = (map[index] ^ flip) & ~0ull << from % 64;
+    while (word == 0) {
+        if (++index * 64 >= limit)
+            return limit;
+        word = map[index] ^ flip;
+    }
+    uint32_t bit = index * 64 + (uint32_t)__builtin_ctzll(word);
+    return bit < limit ? bit : limit;
+}
+
+uint32_t hf__next_used(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit) {
+    return next_bit(hf__used_map(region, stripe), 0, from, limit);
+}
+
+uint32_t hf__next_free(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit) {
+    return next_bit(hf__used_map(region, stripe), ~0ull, from, limit);
+}
+
+uint32_t hf__next_entry(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit) {
+    return next_bit(hf__first_map(region, stripe), 0, from, limit);
+}
+
+/* The last entry that begins before a block; HF__NONE if there is none. */
+uint32_t hf__previous_entry(const struct hf__region *region, uint32_t stripe, uint32_t before) {
+    const uint64_t *map = hf__first_map(region, stripe);
+    if (before == 0)
+        return HF__NONE;
+    uint32_t index = (before - 1) / 64, bit = (before - 1) % 64;
+    uint64_t word = map[index] & ~0ull >> (63 - bit);
+    while (word == 0 && index > 0)
+        word = map[--index];
+    return word ? index * 64 + 63 - (uint32_t)__builtin_clzll(word) : HF__NONE;
+}
+
+/* A free run of `blocks` in [from, limit) that does not touch `avoid`; HF__NONE. */
+static uint32_t hole_between(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t from, uint32_t limit,
+                             struct hf__range avoid) {
+    uint32_t all = region->geometry.blocks;
+    while ((from = hf__next_free(region, stripe, from, limit)) < limit) {
+        if (from - avoid.at < avoid.len) {
+            from = avoid.at + avoid.len;
+            continue;
+        }
+        uint32_t end = all - from < blocks ? all : from + blocks;
+        if (from < avoid.at && end > avoid.at)
+            end = avoid.at;
+        end = hf__next_used(region, stripe, from, end);
+        if (end - from >= blocks)
+            return from;
+        from = end;
+    }
+    return HF__NONE;
+}
+
+/* Next fit: from the stripe's cursor, over at most `words` words of the map and round its end. */
+uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
+                       struct hf__range avoid) {
+    struct hf__stripe *header = hf__stripe_at(region, stripe);
+    uint32_t all = region->geometry.blocks;
+    uint32_t from = header->cursor < all ? header->cursor : 0;
+    uint32_t span = words < all / 64 ? words * 64 : all;
+    uint32_t at = hole_between(region, stripe, blocks, from, all - from < span ? all : from + span, avoid);
+    if (at == HF__NONE && all - from < span)
+        at = hole_between(region, stripe, blocks, 0, span - (all - from), avoid);
+    if (at != HF__NONE)
+        header->cursor = at + blocks;
+    return at;
+}
+
+struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe) {
+    uint32_t all = region->geometry.blocks;
+    struct hf__range longest = { 0, 0 };
+    for (uint32_t from = 0; (from = hf__next_free(region, stripe, from, all)) < all;) {
+        uint32_t end = hf__next_used(region, stripe, from, all);
+        if (end - from > longest.len)
+            longest = (struct hf__range){ from, end - from };
+        from = end;
+    }
+    return longest;
+}
+
+bool hf__all_free(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks) {
+    return hf__next_used(region, stripe, at, at + blocks) == at + blocks;
+}
+
+static uint64_t mask_of(uint32_t bit, uint32_t count) {
+    return (count >= 64 ? ~0ull : (1ull << count) - 1) << bit;
+}
+
+static void fill(uint64_t *map, uint32_t at, uint32_t blocks, bool set) {
+    while (blocks > 0) {
+        uint32_t bit = at % 64, count = blocks < 64 - bit ? blocks : 64 - bit;
+        uint64_t mask = mask_of(bit, count), word = map[at / 64];
+        map[at / 64] = set ? word | mask : word & ~mask;
+        at += count;
+        blocks -= count;
+    }
+}
+
+void hf__mark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks) {
+    fill(hf__used_map(region, stripe), at, blocks, true);
+    fill(hf__first_map(region, stripe), at, 1, true);
+    hf__count(&hf__stripe_at(region, stripe)->used_blocks, blocks);
+}
+
+/* A free run next to the reserve becomes part of it. */
+static void widen_reserve(struct hf__stripe *header, uint32_t at, uint32_t blocks) {
+    if (at + blocks == header->reserve_at) {
+        header->reserve_at = at;
+        header->reserve_len += blocks;
+    } else if (header->reserve_at + header->reserve_len == at) {
+        header->reserve_len += blocks;
+    }
+}
+
+void hf__unmark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks) {
+    struct hf__stripe *header = hf__stripe_at(region, stripe);
+    fill(hf__used_map(region, stripe), at, blocks, false);
+    fill(hf__first_map(region, stripe), at, 1, false);
+    hf__count(&header->used_blocks, 0 - (uint64_t)blocks);
+    if (!region->evicts)
+        widen_reserve(header, at, blocks);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* Read one key. No lock, no system call, no allocation, unless writers change the entry faster than it can be copied. */
+#include "read.h"
+
+#include <stdlib.h>
+
+#define TRIES 64u          /* lock-free attempts before a reader asks for the lock      */
+#define READONLY_TRIES 4096u /* ... and before one that cannot gives up                  */
+#define SLICE_MS 5u        /* of the lock, between lock-free attempts                   */
+
+struct want {
+    struct hf__place place;
+    const void *key;
+    size_t key_len;
+    void *buffer;
+    size_t size;
+    uint64_t now_ms;
+    struct hf_meta meta;
+};
+
+bool hf__expired(uint64_t expiry, uint64_t *now_ms) {
+    if (expiry == 0 || HF_PLANTED(HF__BUG_EXPIRY_IGNORED))
+        return false;
+    if (*now_ms == 0)
+        *now_ms = hf__now_ms();
+    return expiry <= *now_ms;
+}
+
+int hf__key_check(const struct hf_store *store, const void *key, size_t key_len) {
+    if (!store)
+        return hf__fail(HF_ERR_ARGUMENT, "the store is NULL: open it first");
+    if (!key || key_len < 1 || key_len > HF_KEY_MAX)
+        return hf__fail(HF_ERR_ARGUMENT, "a key of %zu bytes: keys have 1 to %d", key ? key_len : 0, HF_KEY_MAX);
+    return HF_OK;
+}
+
+void hf__meta_of(const struct hf__view *view, uint64_t now_ms, struct hf_meta *meta) {
+    meta->version = view->version;
+    meta->expires_ms = view->expiry;
+    meta->ttl_ms = view->expiry > now_ms ? view->expiry - now_ms : 0;
+    meta->flags = view->flags;
+    meta->value_len = view->value_len;
+}
+
+/* Heat is a hint: one attempt, none when saturated, none where nothing is ever evicted. */
+static void warm(const struct hf__region *region, uint64_t *slot, uint64_t word) {
+    if (region->evicts && region->writable && (word & HF__HEAT_MASK) != HF__HEAT_MASK)
+        hf__swap_if(slot, word, word + HF__HEAT_ONE);
+}
+
+/* The slot whose tag fits: HF_OK (found), HF_NOTFOUND (found, but expired), HF_END (another key), HF_ERR_BUSY (it changed). */
+static int try_slot(const struct hf__region *region, struct want *want, uint64_t *slot, uint64_t word) {
+    struct hf__glance glance;
+    if (!hf__glance_begin(region, want->place.stripe, slot, word, &glance))
+        return glance.view.entry ? HF_ERR_BUSY : HF_END;
+    const struct hf__view *view = &glance.view;
+    bool found = glance.whole && view->key_len == want->key_len && hf__same_bytes(view->key, want->key, want->key_len) &&
+                 hf__glance_sound(&glance);
+    if (found)
+        hf__copy_out(want->buffer, view->value, view->value_len < want->size ? view->value_len : want->size);
+    HF_POINT("read:copied");
+    if (!hf__glance_end(&glance))
+        return HF_ERR_BUSY;
+    if (!found)
+        return HF_END;
+    if (hf__expired(view->expiry, &want->now_ms))
+        return HF_NOTFOUND;
+    hf__meta_of(view, want->now_ms, &want->meta);
+    warm(region, slot, word);
+    return HF_OK;
+}
+
+static int try_bucket(const struct hf__region *region, struct want *want, struct hf__bucket *bucket) {
+    for (uint32_t i = 0; i < HF__SLOTS; i++) {
+        uint64_t word = hf__observe(&bucket->slot[i]);
+        if (word == 0 || hf__word_tag(word) != want->place.tag)
+            continue;
+        int result = try_slot(region, want, &bucket->slot[i], word);
+        if (result != HF_END)
+            return result;
+    }
+    return HF_END;
+}
+
+static int attempt_get(struct hf_store *store, void *context) {
+    const struct hf__region *region = store->region;
+    struct want *want = context;
+    uint32_t at = want->place.home;
+    for (uint32_t step = 0; step < region->probes; step++) {
+        struct hf__bucket *bucket = hf__bucket_at(region, want->place.stripe, at);
+        int result = try_bucket(region, want, bucket);
+        if (result != HF_END)
+            return result;
+        if ((hf__observe(&bucket->control) & 0xffffffff) == 0)
+            break;
+        at = at + 1 < region->geometry.buckets ? at + 1 : 0;
+    }
+    return HF_NOTFOUND;
+}
+
+/* Under the lock nobody writes, so one attempt is enough. */
+static int attempt_locked(struct hf_store *store, uint32_t stripe, hf__attempt_fn *attempt, void *context) {
+    struct hf__hold hold;
+    int result = hf__lock_any(store, stripe, SLICE_MS, &hold);
+    if (result == HF_ERR_REENTERED)
+        return HF_ERR_BUSY;
+    if (result != HF_OK)
+        return result;
+    result = attempt(store, context);
+    hf__unlock(&hold);
+    return result;
+}
+
+int hf__read_stable(struct hf_store *store, uint32_t stripe, hf__attempt_fn *attempt, void *context) {
+    bool writable = store->region->writable;
+    uint64_t deadline = 0;
+    for (uint32_t try = 0; try < (writable ? TRIES : READONLY_TRIES); try++) {
+        int result = attempt(store, context);
+        if (result != HF_ERR_BUSY)
+            return result;
+    }
+    if (!writable)
+        return hf__result(HF_ERR_BUSY);
+    deadline = hf__monotonic_us() + (uint64_t)store->timeout_ms * 1000;
+    for (;;) {
+        int result = attempt_locked(store, stripe, attempt, context);
+        for (uint32_t try = 0; try < TRIES && (result == HF_ERR_TIMEOUT || result == HF_ERR_BUSY); try++)
+            result = attempt(store, context);
+        if (result != HF_ERR_TIMEOUT && result != HF_ERR_BUSY)
+            return hf__result(result);
+        if (store->timeout_ms != HF_FOREVER && hf__monotonic_us() >= deadline)
+            return hf__result(HF_ERR_TIMEOUT);
+    }
+}
+
+static int get(hf_store *store, struct want *want) {
+    int result = hf__key_check(store, want->key, want->key_len);
+    if (result != HF_OK)
+        return result;
+    want->place = hf__locate(store->region, hf__hash_key(store->region, want->key, want->key_len));
+    result = attempt_get(store, want);
+    return result == HF_ERR_BUSY ? hf__read_stable(store, want->place.stripe, attempt_get, want) : result;
+}
+
+int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+           struct hf_meta *meta) {
+    struct want want = { .key = key, .key_len = key_len, .buffer = buffer, .size = size };
+    if (!buffer && size > 0)
+        return hf__fail(HF_ERR_ARGUMENT, "the buffer is NULL but %zu bytes long", size);
+    int result = get(store, &want);
+    if (result != HF_OK)
+        return result;
+    if (value_len)
+        *value_len = want.meta.value_len;
+    if (meta)
+        *meta = want.meta;
+    return want.meta.value_len > size ? HF_TRUNCATED : HF_OK;
+}
+
+int hf_exists(hf_store *store, const void *key, size_t key_len, struct hf_meta *meta) {
+    int result = hf_get(store, key, key_len, NULL, 0, NULL, meta);
+    return result == HF_TRUNCATED ? HF_OK : result;
+}
+
+int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, size_t *value_len, struct hf_meta *meta) {
+    struct hf_meta seen;
+    char *memory = NULL;
+    if (!value || !value_len)
+        return hf__fail(HF_ERR_ARGUMENT, "hf_get_dup needs places for the value and its length");
+    *value = NULL;
+    int result = hf_exists(store, key, key_len, &seen);
+    while (result == HF_OK || result == HF_TRUNCATED) {
+        size_t size = seen.value_len;
+        free(memory);
+        memory = malloc(size + 1);
+        if (!memory)
+            return hf__fail(HF_ERR_MEMORY, "no memory for a value of %zu bytes", size);
+        result = hf_get(store, key, key_len, memory, size, value_len, &seen);
+        if (result == HF_OK)
+            break;
+    }
+    if (result != HF_OK) {
+        free(memory);
+        return result;
+    }
+    memory[*value_len] = 0;
+    *value = memory;
+    if (meta)
+        *meta = seen;
+    return HF_OK;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HF_READ_H
+#define HF_READ_H
+/*
+ * The reader's protocol, without a lock. Begin, look and copy, end; what was loaded in between is one real entry if end says so.
+ *
+ *   begin  1  the word's block run lies in the heap of the stripe
+ *          2  load the entry's stamp (acquire)
+ *          3  load the slot again (acquire): still the word. Without this a new stamp could be paired with an old body: the word
+ *             was loaded, the blocks were freed and reused, and the stamp is already that of their next entry
+ *          4  load each header field once; the lengths fill the run
+ *   end    5  acquire fence
+ *          6  the slot again (acquire): still the word
+ *          7  the stamp again: still the stamp. In this order: the word can come back, with the same blocks, only after a new
+ *             stamp was stored in them
+ */
+#include "internal.h"
+
+struct hf__glance {
+    const struct hf__region *region;
+    const uint64_t *slot;
+    uint64_t word;
+    uint64_t stamp;
+    bool whole; /* the header makes sense; only hf__glance_end tells whether that means anything */
+    struct hf__view view;
+};
+
+/* False: the slot changed meanwhile, or names blocks that the stripe does not have (and `glance->view.entry` is NULL). */
+static inline bool hf__glance_begin(const struct hf__region *region, uint32_t stripe, const uint64_t *slot, uint64_t word,
+                                    struct hf__glance *glance) {
+    uint64_t block;
+    glance->region = region;
+    glance->slot = slot;
+    glance->word = word;
+    glance->view.entry = NULL;
+    if (!hf__block_of(region, stripe, word, &block))
+        return false;
+    glance->view.entry = hf__entry_at(region, block);
+    glance->stamp = hf__observe(&glance->view.entry->stamp);
+    HF_POINT("read:stamp");
+    if (!HF_PLANTED(HF__BUG_NO_SLOT_RELOAD) && !hf__same_word(hf__observe(slot), word))
+        return false;
+    glance->whole = hf__view_block(region, stripe, word, block, &glance->view);
+    return true;
+}
+
+static inline bool hf__glance_end(const struct hf__glance *glance) {
+    if (HF_PLANTED(HF__BUG_NO_VALIDATION))
+        return true;
+    if (!HF_PLANTED(HF__BUG_NO_ACQUIRE_FENCE))
+        hf__fence_acquire();
+    if (HF_PLANTED(HF__BUG_STAMP_FIRST)) {
+        bool same = hf__observe(&glance->view.entry->stamp) == glance->stamp;
+        HF_POINT("read:end");
+        return same && hf__same_word(hf__observe(glance->slot), glance->word);
+    }
+    if (!hf__same_word(hf__observe(glance->slot), glance->word))
+        return false;
+    HF_POINT("read:end");
+    return hf__load(&glance->view.entry->stamp) == glance->stamp;
+}
+
+/* On an image that no writer has verified since a machine crash, only the checksum tells an entry from what was left of one. */
+static inline bool hf__glance_sound(const struct hf__glance *glance) {
+    return glance->whole && (!glance->region->unverified || hf__checksum_fits(glance->region, &glance->view));
+}
+
+#endif

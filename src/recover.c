@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Recovery: everything derived is made anew from the slots. A pure function of (region, stripe): it may be killed and started
+ * again at any instruction, and works as well on a copy of the image. It allocates nothing, locks nothing, does no I/O, and
+ * readers go on meanwhile.
+ *
+ *   recover:1  clear the maps and the new overflow counts
+ *   recover:2  (to verify) of two entries with one key, drop the older: a kill never makes them, a machine crash can
+ *   recover:3  for each slot: drop what is not sound; mark its blocks, count it, and count it in the buckets it passed over
+ *   recover:4  store each bucket's new overflow count, at once, and the stripe's counters
+ *
+ * New overflow counts grow in the high half of a bucket's control word, so that readers always see one that is at least true.
+ */
+#include "internal.h"
+
+#define AHEAD 8u /* slots whose entries are fetched while one is looked at */
+#define CRASH_JUMP (1ull << 40)
+
+struct recovery {
+    const struct hf__region *region;
+    struct hf__stripe *header;
+    uint32_t stripe;
+    enum hf__recover_how how;
+    uint32_t dropped;
+    uint64_t entries, blocks, highest, next_expiry;
+    uint32_t largest;
+};
+
+static bool sound(const struct recovery *recovery, uint32_t slot, struct hf__spot *spot, struct hf__place *place) {
+    if (!hf__spot_of_slot(recovery->region, recovery->stripe, slot, spot, place))
+        return false;
+    return recovery->how != HF__RECOVER_VERIFY || hf__checksum_fits(recovery->region, &spot->view);
+}
+
+static void drop(struct recovery *recovery, uint32_t slot) {
+    hf__publish(hf__slot_at(recovery->region, slot), 0);
+    recovery->dropped++;
+}
+
+/* Adds to (or takes from) the new counts of the buckets an entry passed over. */
+static void count_passed(const struct recovery *recovery, const struct hf__place *place, uint32_t passed, uint64_t by) {
+    uint32_t buckets = recovery->region->geometry.buckets;
+    for (uint32_t i = 0; i < passed; i++) {
+        uint64_t *control = &hf__bucket_at(recovery->region, place->stripe, (place->home + i) % buckets)->control;
+        hf__store(control, hf__load(control) + (by << 32));
+    }
+}
+
+static void account(struct recovery *recovery, const struct hf__spot *spot, const struct hf__place *place) {
+    const struct hf__view *view = &spot->view;
+    uint64_t stamp = hf__load(&view->entry->stamp);
+    hf__mark(recovery->region, recovery->stripe, (uint32_t)(view->block - hf__first_block(recovery->region, recovery->stripe)),
+             view->blocks);
+    count_passed(recovery, place, spot->passed, 1);
+    recovery->entries++;
+    recovery->blocks += view->blocks;
+    recovery->largest = view->blocks > recovery->largest ? view->blocks : recovery->largest;
+    recovery->highest = stamp > recovery->highest ? stamp : recovery->highest;
+    recovery->highest = view->version > recovery->highest ? view->version : recovery->highest;
+    if (view->expiry && view->expiry < recovery->next_expiry)
+        recovery->next_expiry = view->expiry;
+}
+
+/* The opposite of account, but for the extremes, which stay as bounds. */
+static void discount(struct recovery *recovery, const struct hf__spot *spot, const struct hf__place *place) {
+    const struct hf__view *view = &spot->view;
+    hf__unmark(recovery->region, recovery->stripe, (uint32_t)(view->block - hf__first_block(recovery->region, recovery->stripe)),
+               view->blocks);
+    count_passed(recovery, place, spot->passed, ~0ull);
+    recovery->entries--;
+    recovery->blocks -= view->blocks;
+}
+
+/* The entry that was marked before and shares the block `at` (within the stripe) with another. */
+static bool marked_at(const struct recovery *recovery, uint32_t at, struct hf__spot *spot, struct hf__place *place) {
+    uint32_t first = hf__previous_entry(recovery->region, recovery->stripe, at + 1);
+    return first != HF__NONE && hf__spot_of_block(recovery->region, recovery->stripe, first, spot, place);
+}
+
+/* Makes the run of `spot` free of entries with older stamps; false if a newer one lies there. */
+static bool win_blocks(struct recovery *recovery, const struct hf__spot *spot) {
+    uint32_t all = recovery->region->geometry.blocks;
+    uint32_t at = (uint32_t)(spot->view.block - hf__first_block(recovery->region, recovery->stripe)), end = at + spot->view.blocks;
+    uint64_t stamp = hf__load(&spot->view.entry->stamp);
+    for (uint32_t taken; end <= all && (taken = hf__next_used(recovery->region, recovery->stripe, at, end)) < end;) {
+        struct hf__spot other;
+        struct hf__place place;
+        if (!marked_at(recovery, taken, &other, &place) || hf__load(&other.view.entry->stamp) >= stamp)
+            return false;
+        discount(recovery, &other, &place);
+        drop(recovery, other.slot);
+    }
+    return true;
+}
+
+static void prefetch_slot(const struct recovery *recovery, uint32_t slot) {
+    uint64_t block;
+    uint64_t word = hf__load(hf__slot_at(recovery->region, slot));
+    if (word && hf__block_of(recovery->region, recovery->stripe, word, &block)) {
+        const char *entry = (const char *)hf__entry_at(recovery->region, block);
+        __builtin_prefetch(entry);
+        __builtin_prefetch(entry + HF__LINE);
+    }
+}
+
+static void rebuild_slot(struct recovery *recovery, uint32_t slot) {
+    struct hf__spot spot;
+    struct hf__place place;
+    if (hf__load(hf__slot_at(recovery->region, slot)) == 0)
+        return;
+    if (sound(recovery, slot, &spot, &place) && win_blocks(recovery, &spot))
+        account(recovery, &spot, &place);
+    else
+        drop(recovery, slot);
+}
+
+/* Of `slot` and every slot before it in the chain of its key, with the same key: keeps the newest. */
+static void drop_older(struct recovery *recovery, uint32_t slot) {
+    const struct hf__region *region = recovery->region;
+    struct hf__spot spot, other;
+    struct hf__place place, other_place;
+    if (hf__load(hf__slot_at(region, slot)) == 0 || !sound(recovery, slot, &spot, &place))
+        return;
+    for (uint32_t step = 0; step <= spot.passed; step++) {
+        uint32_t bucket = (place.home + step) % region->geometry.buckets;
+        uint32_t first = (place.stripe * region->geometry.buckets + bucket) * HF__SLOTS;
+        for (uint32_t at = first; at < first + HF__SLOTS && at != slot; at++) {
+            uint64_t word = hf__load(hf__slot_at(region, at));
+            if (word == 0 || hf__word_tag(word) != place.tag || !sound(recovery, at, &other, &other_place) ||
+                other.view.key_len != spot.view.key_len || memcmp(other.view.key, spot.view.key, spot.view.key_len) != 0)
+                continue;
+            bool other_older = hf__load(&other.view.entry->stamp) < hf__load(&spot.view.entry->stamp);
+            drop(recovery, other_older ? at : slot);
+            if (!other_older)
+                return;
+        }
+    }
+}
+
+static void clear_derived(struct recovery *recovery) {
+    const struct hf__region *region = recovery->region;
+    memset(hf__used_map(region, recovery->stripe), 0, 2 * region->map_words * sizeof(uint64_t));
+    for (uint32_t i = 0; i < region->geometry.buckets; i++) {
+        uint64_t *control = &hf__bucket_at(region, recovery->stripe, i)->control;
+        hf__store(control, HF_PLANTED(HF__BUG_OVERFLOW_ZEROED) ? 0 : hf__load(control) & 0xffffffff);
+    }
+    recovery->header->reserve_at = recovery->header->reserve_len = 0;
+}
+
+static void store_counts(const struct recovery *recovery) {
+    for (uint32_t i = 0; i < recovery->region->geometry.buckets; i++) {
+        uint64_t *control = &hf__bucket_at(recovery->region, recovery->stripe, i)->control;
+        hf__publish(control, hf__load(control) >> 32);
+    }
+}
+
+static void store_counters(const struct recovery *recovery) {
+    struct hf__stripe *header = recovery->header;
+    const struct hf__geometry *geometry = &recovery->region->geometry;
+    uint64_t next = header->next_stamp > recovery->highest ? header->next_stamp : recovery->highest + 1;
+    header->next_stamp = next + (recovery->how == HF__RECOVER_VERIFY ? CRASH_JUMP : 0);
+    hf__store(&header->entries, recovery->entries);
+    hf__store(&header->used_blocks, recovery->blocks);
+    header->next_expiry = recovery->next_expiry;
+    header->largest = recovery->largest;
+    header->cursor = header->cursor < geometry->blocks ? header->cursor : 0;
+    header->hand = header->hand < geometry->blocks ? header->hand : 0;
+    header->backwards &= 1;
+    struct hf__range reserve = recovery->region->evicts ? (struct hf__range){ 0, 0 }
+                                                        : hf__longest_hole(recovery->region, recovery->stripe);
+    header->reserve_at = reserve.at;
+    header->reserve_len = reserve.len;
+    hf__count(&header->dropped, recovery->dropped);
+}
+
+/* What can be seen without reading the entries again: the maps agree with the counts. */
+static bool verified(const struct recovery *recovery) {
+    const uint64_t *used = hf__used_map(recovery->region, recovery->stripe);
+    const uint64_t *first = hf__first_map(recovery->region, recovery->stripe);
+    uint64_t blocks = 0, entries = 0;
+    for (uint64_t i = 0; i < recovery->region->map_words; i++) {
+        blocks += (uint64_t)__builtin_popcountll(used[i]);
+        entries += (uint64_t)__builtin_popcountll(first[i]);
+    }
+    return blocks == recovery->blocks && entries == recovery->entries;
+}
+
+uint32_t hf__recover(const struct hf__region *region, uint32_t stripe, enum hf__recover_how how) {
+    struct recovery recovery = { .region = region, .header = hf__stripe_at(region, stripe), .stripe = stripe, .how = how,
+                                 .next_expiry = UINT64_MAX };
+    uint32_t first = stripe * hf__slots_of_stripe(region), end = first + hf__slots_of_stripe(region);
+    clear_derived(&recovery);
+    HF_POINT("recover:1");
+    if (how == HF__RECOVER_VERIFY)
+        for (uint32_t slot = first; slot < end; slot++)
+            drop_older(&recovery, slot);
+    HF_POINT("recover:2");
+    for (uint32_t slot = first; slot < end; slot++) {
+        if (slot + AHEAD < end)
+            prefetch_slot(&recovery, slot + AHEAD);
+        rebuild_slot(&recovery, slot);
+    }
+    HF_POINT("recover:3");
+    store_counts(&recovery);
+    store_counters(&recovery);
+    recovery.header->quarantined = !verified(&recovery);
+    HF_POINT("recover:4");
+    return recovery.dropped;
+}
+
+/* Whether the operation of the record happened. */
+static enum hf_verdict verdict_of(const struct hf__region *region, const struct hf__stripe *header, enum hf_cause cause) {
+    const struct hf__record *record = &header->record;
+    if (cause == HF_CAUSE_VERIFY || cause == HF_CAUSE_REPAIR)
+        return HF_VERDICT_CHECKED;
+    if (record->operation == HF_OP_CLEAR)
+        return header->entries == 0 ? HF_VERDICT_NEW : HF_VERDICT_OLD;
+    uint32_t slots = hf__slots_of_stripe(region) * region->geometry.stripes;
+    if (record->slot >= slots || record->new_block == HF__NO_BLOCK)
+        return HF_VERDICT_OLD;
+    return (hf__load(hf__slot_at(region, record->slot)) & HF__BLOCK_MASK) == record->new_block ? HF_VERDICT_NEW : HF_VERDICT_OLD;
+}
+
+void hf__recover_logged(const struct hf__region *region, uint32_t stripe, enum hf_cause cause, struct hf_recovery *recovery) {
+    struct hf__stripe *header = hf__stripe_at(region, stripe);
+    uint64_t start = hf__monotonic_us();
+    bool idle = header->record.operation == HF_OP_NONE && cause == HF_CAUSE_DEATH;
+    *recovery = (struct hf_recovery){ .stripe = stripe, .repairer = hf__pid, .cause = cause };
+    if (idle) {
+        recovery->verdict = HF_VERDICT_IDLE;
+    } else {
+        recovery->pid = header->record.pid;
+        recovery->operation = header->record.operation;
+        recovery->step = header->record.step;
+        recovery->key_hash = header->record.key_hash;
+        bool verify = cause == HF_CAUSE_VERIFY || cause == HF_CAUSE_REPAIR;
+        recovery->dropped = hf__recover(region, stripe, verify ? HF__RECOVER_VERIFY : HF__RECOVER_DERIVED);
+        recovery->verdict = verdict_of(region, header, cause);
+    }
+    hf__count(&header->recoveries, 1);
+    recovery->time_ms = hf__now_ms();
+    recovery->microseconds = (uint32_t)(hf__monotonic_us() - start);
+    hf__ring_append(region, recovery);
+    HF_POINT("recover:logged");
+    hf__record_clear(header);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HF_REGION_H
+#define HF_REGION_H
+/*
+ * The mapping of one file in this process, and the only place that turns a number from the file into a pointer. Everything a
+ * pointer is computed from was validated and copied out of the file when it was opened (geometry), or is checked here.
+ */
+#include "atomics.h"
+#include "fault.h"
+#include "holdfast.h"
+#include "layout.h"
+
+struct hf__region {
+    unsigned char *base;
+    struct hf__geometry geometry;
+    uint64_t seed;
+    uint64_t store_id;
+    uint64_t created_ms;
+    uint64_t map_words;     /* of one map of one stripe                                             */
+    uint32_t probes;        /* buckets a key may lie behind its home                                */
+    bool mapped_writable;
+    bool writable;          /* ... and not in a child in another PID namespace                      */
+    bool unverified;        /* read-only: no writer has verified this image, so every get does      */
+    bool evicts;            /* mode cache                                                           */
+    bool named;             /* opened by a path, so that it can lose its name                       */
+    unsigned char *held;    /* one byte a stripe: a thread of this process holds its lock           */
+    int fd;
+    uint64_t device, inode;
+    uint64_t recoveries_before; /* in the ring, when this process attached                         */
+    uint32_t references;
+    struct hf__region *next; /* in the process's list */
+};
+
+static inline struct hf__live *hf__live(const struct hf__region *region) {
+    return (struct hf__live *)(void *)(region->base + HF__LIVE_AT);
+}
+
+static inline struct hf__verdict *hf__ring_at(const struct hf__region *region, uint64_t sequence) {
+    return (struct hf__verdict *)(void *)(region->base + HF__RING_AT) + sequence % HF__RING;
+}
+
+static inline struct hf__stripe *hf__stripe_at(const struct hf__region *region, uint32_t stripe) {
+    return (struct hf__stripe *)(void *)(region->base + region->geometry.stripes_at) + stripe;
+}
+
+/* `bucket` counts within the stripe. */
+static inline struct hf__bucket *hf__bucket_at(const struct hf__region *region, uint32_t stripe, uint32_t bucket) {
+    return (struct hf__bucket *)(void *)(region->base + region->geometry.index_at) +
+           (uint64_t)stripe * region->geometry.buckets + bucket;
+}
+
+/* `slot` counts through the store. */
+static inline uint64_t *hf__slot_at(const struct hf__region *region, uint32_t slot) {
+    struct hf__bucket *buckets = (struct hf__bucket *)(void *)(region->base + region->geometry.index_at);
+    return &buckets[slot / HF__SLOTS].slot[slot % HF__SLOTS];
+}
+
+static inline uint32_t hf__slots_of_stripe(const struct hf__region *region) {
+    return region->geometry.buckets * HF__SLOTS;
+}
+
+static inline uint64_t *hf__used_map(const struct hf__region *region, uint32_t stripe) {
+    return (uint64_t *)(void *)(region->base + region->geometry.maps_at) + (uint64_t)stripe * 2 * region->map_words;
+}
+
+static inline uint64_t *hf__first_map(const struct hf__region *region, uint32_t stripe) {
+    return hf__used_map(region, stripe) + region->map_words;
+}
+
+/* `block` counts through the store. */
+static inline struct hf__entry *hf__entry_at(const struct hf__region *region, uint64_t block) {
+    return (struct hf__entry *)(void *)(region->base + region->geometry.heap_at + block * HF__BLOCK);
+}
+
+static inline uint64_t hf__first_block(const struct hf__region *region, uint32_t stripe) {
+    return (uint64_t)stripe * region->geometry.blocks;
+}
+
+/* ---- Slot words ---- */
+
+static inline uint32_t hf__word_tag(uint64_t word) {
+    return (uint32_t)(word >> HF__TAG_SHIFT);
+}
+
+static inline uint32_t hf__word_heat(uint64_t word) {
+    return (uint32_t)((word & HF__HEAT_MASK) >> HF__HEAT_SHIFT);
+}
+
+static inline uint32_t hf__word_blocks(uint64_t word) {
+    return (uint32_t)(word >> HF__BLOCKS_SHIFT) & HF__BLOCKS_LIMIT;
+}
+
+static inline uint64_t hf__word(uint32_t tag, uint32_t heat, uint32_t blocks, uint64_t block) {
+    uint64_t bounded = blocks < HF__BLOCKS_LIMIT ? blocks : HF__BLOCKS_LIMIT;
+    return (uint64_t)tag << HF__TAG_SHIFT | (uint64_t)heat << HF__HEAT_SHIFT | bounded << HF__BLOCKS_SHIFT | (block + 1);
+}
+
+/* The same entry, whatever its heat. */
+static inline bool hf__same_word(uint64_t a, uint64_t b) {
+    return ((a ^ b) & ~HF__HEAT_MASK) == 0;
+}
+
+/* ---- Entries ---- */
+
+static inline uint32_t hf__padded(uint32_t key_len) {
+    return (key_len + 7) & ~7u;
+}
+
+static inline uint32_t hf__blocks_for(uint32_t key_len, uint32_t value_len) {
+    uint64_t bytes = sizeof(struct hf__entry) + hf__padded(key_len) + (uint64_t)value_len;
+    return (uint32_t)((bytes + HF__BLOCK - 1) / HF__BLOCK);
+}
+
+/* The block a non-empty word names, if the run it tells lies in the heap of its stripe. */
+static inline bool hf__block_of(const struct hf__region *region, uint32_t stripe, uint64_t word, uint64_t *block) {
+    uint64_t first = hf__first_block(region, stripe);
+    *block = (word & HF__BLOCK_MASK) - 1;
+    if (HF_PLANTED(HF__BUG_NO_RANGE_CHECK))
+        return true;
+    uint32_t blocks = hf__word_blocks(word);
+    return *block >= first && blocks >= 2 && *block + blocks <= first + region->geometry.blocks;
+}
+
+/* One load of every header field, and where key and value lie. */
+struct hf__view {
+    struct hf__entry *entry;
+    uint64_t block;
+    uint32_t blocks;
+    uint32_t key_len;
+    uint32_t value_len;
+    uint32_t flags;
+    uint64_t version;
+    uint64_t expiry;
+    const unsigned char *key;
+    const unsigned char *value;
+};
+
+/* Loads the header of the entry at `block`; false if its lengths do not fill the run that the word tells. */
+static inline bool hf__view_block(const struct hf__region *region, uint32_t stripe, uint64_t word, uint64_t block,
+                                  struct hf__view *view) {
+    struct hf__entry *entry = hf__entry_at(region, block);
+    uint64_t expiry_and_key_len = hf__load(&entry->expiry_and_key_len);
+    view->entry = entry;
+    view->block = block;
+    view->key_len = (uint32_t)(expiry_and_key_len & 0xffff);
+    view->expiry = expiry_and_key_len >> 16;
+    view->value_len = hf__load32(&entry->value_len);
+    view->flags = hf__load32(&entry->flags);
+    view->version = hf__load(&entry->version);
+    view->blocks = hf__blocks_for(view->key_len, view->value_len);
+    view->key = (const unsigned char *)(entry + 1);
+    view->value = view->key + hf__padded(view->key_len);
+    if (view->key_len < 1 || view->key_len > HF_KEY_MAX)
+        return false;
+    uint32_t told = hf__word_blocks(word);
+    if (told < HF__BLOCKS_LIMIT)
+        return view->blocks == told;
+    return view->blocks >= told && block + view->blocks <= hf__first_block(region, stripe) + region->geometry.blocks;
+}
+
+static inline bool hf__view_word(const struct hf__region *region, uint32_t stripe, uint64_t word, struct hf__view *view) {
+    uint64_t block;
+    return hf__block_of(region, stripe, word, &block) && hf__view_block(region, stripe, word, block, view);
+}
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Linked with the shared library and nothing else: calls every exported function once, as a program would. What each one must
+ * do in every case is the business of the other tests.
+ */
+#include "check.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+const unsigned test_seconds = 60;
+
+static const char key[] = "key";
+enum { KEY = sizeof key - 1 };
+
+static void call_texts(void) {
+    CHECK(strcmp(hf_version(), HF_VERSION) == 0);
+    CHECK(strcmp(hf_result_name(HF_ERR_FULL), "HF_ERR_FULL") == 0);
+    CHECK(strcmp(hf_result_name(12345), "unknown") == 0);
+    CHECK(strlen(hf_result_text(HF_ERR_FULL)) > 10);
+    CHECK(strcmp(hf_cause_name(HF_CAUSE_DEATH), "owner-died") == 0);
+    CHECK(strcmp(hf_operation_name(HF_OP_INCR), "incr") == 0);
+    CHECK(strcmp(hf_verdict_name(HF_VERDICT_NEW), "kept-new") == 0);
+    CHECK(strcmp(hf_verdict_name(99), "unknown") == 0);
+    CHECK(strlen(hf_step_name(0)) > 0);
+    CHECK(strcmp(hf_step_name(1u << 30), "unknown") == 0);
+    CHECK(strlen(hf_invariant_text(HF_I5_CHECKSUM)) > 5);
+    CHECK(strcmp(hf_invariant_text(1000), "unknown") == 0);
+    CHECK(strcmp(hf_explain(), "") == 0);
+}
+
+#define TEXT_OF_RESULT(name, value, text) \
+    CHECK(strcmp(hf_result_name(name), #name) == 0 && strcmp(hf_result_text(name), text) == 0);
+static void call_every_result(void) {
+    HF_RESULTS(TEXT_OF_RESULT)
+}
+
+static void call_writes(hf_store *store) {
+    uint64_t version = 0;
+    int64_t sum = 0;
+    size_t length = 0;
+    char buffer[32];
+    CHECK_RC(hf_put(store, key, KEY, "value", 5, NULL, &version), HF_OK);
+    CHECK(version != 0);
+    CHECK_RC(hf_append(store, key, KEY, "s", 1, &length), HF_OK);
+    CHECK_EQ(length, 6);
+    CHECK_RC(hf_touch(store, key, KEY, 0), HF_OK);
+    CHECK_RC(hf_take(store, key, KEY, buffer, sizeof buffer, &length, NULL), HF_OK);
+    CHECK_RC(hf_incr(store, key, KEY, 5, NULL, &sum), HF_OK);
+    CHECK_EQ(sum, 5);
+    CHECK_RC(hf_delete(store, key, KEY, 0), HF_OK);
+    CHECK_RC(hf_clear(store), HF_OK);
+    CHECK_RC(hf_put(store, key, KEY, "value", 5, NULL, NULL), HF_OK);
+}
+
+static void call_reads(hf_store *store) {
+    struct hf_meta meta;
+    struct hf_item item = HF_ITEM_INIT;
+    char buffer[32];
+    void *copy = NULL;
+    size_t length = 0;
+    uint64_t cursor = 0, count = 0;
+    CHECK_RC(hf_get(store, key, KEY, buffer, sizeof buffer, &length, &meta), HF_OK);
+    CHECK(length == 5 && memcmp(buffer, "value", 5) == 0);
+    CHECK_RC(hf_get_dup(store, key, KEY, &copy, &length, NULL), HF_OK);
+    CHECK(strcmp(copy, "value") == 0);
+    free(copy);
+    CHECK_RC(hf_exists(store, key, KEY, &meta), HF_OK);
+    CHECK_RC(hf_scan(store, &cursor, 0, &item), HF_OK);
+    CHECK(item.key_len == KEY && memcmp(item.key, key, KEY) == 0);
+    hf_item_free(&item);
+    CHECK(item.memory == NULL);
+    CHECK_RC(hf_count(store, &count), HF_OK);
+    CHECK_EQ(count, 1);
+}
+
+static void call_whole_store(hf_store *store) {
+    struct hf_info info = HF_INFO_INIT;
+    struct hf_stats stats = HF_STATS_INIT;
+    struct hf_report report;
+    struct hf_recovery recoveries[4];
+    char path[CHECK_PATH];
+    size_t count = 99;
+    CHECK_RC(hf_info(store, &info), HF_OK);
+    CHECK(info.store_id != 0);
+    CHECK_RC(hf_stats(store, &stats), HF_OK);
+    CHECK_EQ(stats.entries, 1);
+    CHECK_RC(hf_sync(store), HF_OK);
+    CHECK_RC(hf_copy(store, check_path(path, "copy"), NULL), HF_OK);
+    CHECK_RC(hf_check(store, NULL, &report), HF_OK);
+    CHECK_EQ(report.entries, 1);
+    CHECK_RC(hf_recoveries(store, recoveries, 4, &count), HF_OK);
+    CHECK_EQ(count, 0);
+    CHECK_RC(hf_repair(store, &report), HF_OK);
+    CHECK_EQ(report.dropped, 0);
+}
+
+int test_run(int argc, char **argv) {
+    (void)argc, (void)argv;
+    call_texts();
+    call_every_result();
+    struct hf_options options = HF_OPTIONS_INIT;
+    hf_store *store = check_create("store", options);
+    call_writes(store);
+    call_reads(store);
+    call_whole_store(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+    CHECK(store == NULL);
+    CHECK_RC(hf_close(&store), HF_OK);
+
+    int fd = memfd_create("holdfast-api", MFD_CLOEXEC);
+    CHECK(fd >= 0);
+    options.flags = HF_CREATE;
+    CHECK_RC(hf_open_fd(&store, fd, &options), HF_OK);
+    close(fd);
+    call_writes(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+    options.flags = 0;
+    CHECK_RC(hf_open_anonymous(&store, &options), HF_OK);
+    call_writes(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+    return 0;
+}

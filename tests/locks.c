@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What robust mutexes do to a program that is not careful: stopped and dead holders, closing while a lock is held, signal
+ * handlers that write, and the entry that glibc leaves behind when a timed lock fails. Needs the test build of the library.
+ */
+#include "layout.h"
+#include "puppet.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+const unsigned test_seconds = 120;
+
+enum { TIMEOUT_MS = 300 };
+
+static struct hf_options with_stripes(uint32_t stripes) {
+    struct hf_options options = HF_OPTIONS_INIT;
+    options.capacity = 1 << 20;
+    options.max_value = 1000;
+    options.stripes = stripes;
+    options.timeout_ms = TIMEOUT_MS;
+    return options;
+}
+
+/* ---- A child that stops inside a put, with the stripe's lock ------------------------------------------------------------- */
+
+struct holder {
+    struct puppet *puppet;
+    hf_store *store;
+    pid_t child;
+};
+
+static int put_and_stop(void *argument) {
+    struct holder *holder = argument;
+    puppet_arm(holder->puppet, 2, SIGSTOP);
+    check_put(holder->store, "held", "new");
+    return 0;
+}
+
+static struct holder stop_holder(hf_store *store) {
+    struct holder holder = {puppet_new(), store, 0};
+    holder.child = check_spawn(put_and_stop, &holder);
+    int status;
+    CHECK(waitpid(holder.child, &status, WUNTRACED) == holder.child && WIFSTOPPED(status));
+    return holder;
+}
+
+static void stopped_holder(void) {
+    hf_store *store = check_create("stopped", with_stripes(4));
+    check_put(store, "held", "old");
+    struct holder holder = stop_holder(store);
+    double start = check_seconds();
+    CHECK_RC(hf_put(store, "held", 4, "mine", 4, NULL, NULL), HF_ERR_TIMEOUT);
+    double waited = check_seconds() - start;
+    CHECK(waited > 0.9 * TIMEOUT_MS / 1000 && waited < 5);
+    CHECK(strlen(hf_explain()) > 10);
+    check_value(store, "held", "old");
+    unsigned accepted = 0, refused = 0;
+    for (unsigned i = 0; i < 16; i++) {
+        char key[16];
+        int length = snprintf(key, sizeof key, "key-%u", i);
+        int rc = hf_put(store, key, (size_t)length, "v", 1, NULL, NULL);
+        CHECK(rc == HF_OK || rc == HF_ERR_TIMEOUT);
+        rc == HF_OK ? accepted++ : refused++;
+    }
+    CHECK(accepted >= 4 && refused < 16); /* other stripes go on */
+    CHECK_RC(hf_check(store, NULL, NULL), HF_ERR_TIMEOUT);
+    kill(holder.child, SIGCONT);
+    check_ended(holder.child, 10);
+    check_value(store, "held", "new");
+    check_put(store, "held", "mine");
+    check_sound(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+static int put_mine(void *store) {
+    check_put(store, "held", "mine");
+    return 0;
+}
+
+/* Others sleep in the lock when its holder is killed: they are woken, and the first of them repairs. */
+static void killed_holder(void) {
+    struct hf_options options = with_stripes(1);
+    options.timeout_ms = 20000;
+    hf_store *store = check_create("killed", options);
+    check_put(store, "held", "old");
+    for (unsigned round = 0; round < 20; round++) {
+        struct holder holder = stop_holder(store);
+        pid_t waiters[3];
+        for (unsigned i = 0; i < 3; i++)
+            waiters[i] = check_spawn(put_mine, store);
+        check_sleep_ms(5);
+        double start = check_seconds();
+        kill(holder.child, SIGKILL);
+        CHECK(check_killed(check_wait(holder.child, 10)));
+        for (unsigned i = 0; i < 3; i++)
+            check_ended(waiters[i], 10);
+        CHECK(check_seconds() - start < 5);
+        check_value(store, "held", "mine");
+    }
+    struct hf_stats stats = HF_STATS_INIT;
+    CHECK_RC(hf_stats(store, &stats), HF_OK);
+    CHECK_EQ(stats.recoveries, 20);
+    CHECK(stats.contended > 0);
+    check_sound(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+/* ---- glibc's pending entry ----------------------------------------------------------------------------------------------- */
+
+/* Where the file is mapped in this process, or NULL. */
+static void *mapping_of(const char *path, size_t *size) {
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    uintptr_t from = 0, to = 0, lowest = 0, highest = 0;
+    CHECK(maps != NULL);
+    while (fgets(line, sizeof line, maps)) {
+        if (!strstr(line, path))
+            continue;
+        CHECK(sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) == 2);
+        lowest = lowest ? lowest : from;
+        highest = to;
+    }
+    fclose(maps);
+    *size = highest - lowest;
+    return (void *)lowest; /* NOLINT: an address of our own map */
+}
+
+struct trap {
+    char path[CHECK_PATH];
+    int fd; /* other memory, mapped where the store was */
+    uint32_t thread_id;
+};
+
+/* Times out on the lock, closes, and ends with its own thread id standing where the lock word was: the kernel must not touch it. */
+static int fall_into_trap(void *argument) {
+    struct trap *trap = argument;
+    struct hf_options options = with_stripes(1);
+    hf_store *store = check_open(trap->path, &options);
+    size_t size, left;
+    unsigned char *base = mapping_of(trap->path, &size);
+    CHECK(base != NULL && size > HF__STRIPES_AT);
+    CHECK_RC(hf_put(store, "held", 4, "mine", 4, NULL, NULL), HF_ERR_TIMEOUT);
+    CHECK_RC(hf_close(&store), HF_OK);
+    CHECK(mapping_of(trap->path, &left) == NULL);
+    unsigned char *other = mmap(base, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, trap->fd, 0);
+    CHECK(other == base);
+    trap->thread_id = (uint32_t)syscall(SYS_gettid);
+    uint32_t *words = (uint32_t *)(void *)(other + HF__STRIPES_AT);
+    for (unsigned i = 0; i < HF__LINE / 4; i++)
+        words[i] = trap->thread_id;
+    return 0;
+}
+
+static void pending_entry(void) {
+    hf_store *store = check_create("pending", with_stripes(1));
+    struct trap *trap = check_shared(sizeof *trap);
+    check_path(trap->path, "pending");
+    struct hf_info info = HF_INFO_INIT;
+    CHECK_RC(hf_info(store, &info), HF_OK);
+    trap->fd = memfd_create("holdfast-trap", MFD_CLOEXEC);
+    CHECK(trap->fd >= 0 && ftruncate(trap->fd, (off_t)info.file_size) == 0);
+    struct holder holder = stop_holder(store);
+    CHECK_RC(hf_close(&store), HF_OK); /* the child that falls into the trap has a mapping of its own */
+    check_run(fall_into_trap, trap);
+    uint32_t words[HF__LINE / 4];
+    CHECK_EQ(pread(trap->fd, words, sizeof words, HF__STRIPES_AT), sizeof words);
+    for (unsigned i = 0; i < HF__LINE / 4; i++)
+        if (words[i] != trap->thread_id)
+            check_failed(__FILE__, __LINE__, "the kernel changed word %u of unrelated memory from 0x%x to 0x%x", i,
+                         trap->thread_id, words[i]);
+    close(trap->fd);
+    kill(holder.child, SIGKILL);
+    check_wait(holder.child, 10);
+}
+
+/* ---- Closing while a lock is held ---------------------------------------------------------------------------------------- */
+
+static jmp_buf escape;
+extern void (*hf__point_hook)(const char *point);
+
+static void leave(const char *point) {
+    (void)point;
+    hf__point_hook = NULL;
+    longjmp(escape, 1);
+}
+
+/* Leaves a put by longjmp, which keeps the lock, then closes and ends. */
+static int close_held(void *store) {
+    hf_store *handle = store;
+    hf__point_hook = leave;
+    if (setjmp(escape) == 0) {
+        check_put(handle, "held", "half");
+        return 1;
+    }
+    CHECK_RC(hf_close(&handle), HF_ERR_BUSY);
+    CHECK(handle == NULL);
+    return 0;
+}
+
+static void closed_held(void) {
+    hf_store *store = check_create("close", with_stripes(1));
+    check_put(store, "held", "old");
+    check_run(close_held, store);
+    check_value(store, "held", "old");
+    check_put(store, "held", "next");
+    struct hf_recovery recovery;
+    size_t count = 0;
+    CHECK_RC(hf_recoveries(store, &recovery, 1, &count), HF_OK);
+    CHECK_EQ(count, 1);
+    CHECK_EQ(recovery.cause, HF_CAUSE_DEATH);
+    CHECK_EQ(recovery.operation, HF_OP_PUT);
+    CHECK_EQ(recovery.verdict, HF_VERDICT_OLD);
+    check_sound(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+/* ---- Signal handlers ----------------------------------------------------------------------------------------------------- */
+
+static hf_store *handler_store;
+static volatile sig_atomic_t handled, inside;
+
+/* Interrupts a call that holds the only stripe: writes are refused, reads work. */
+static void on_signal(int number) {
+    (void)number;
+    char value[16];
+    int expected = inside ? HF_ERR_REENTERED : HF_OK;
+    handled++;
+    CHECK_RC(hf_put(handler_store, "handler", 7, "x", 1, NULL, NULL), expected);
+    int rc = hf_delete(handler_store, "handler", 7, 0);
+    CHECK(inside ? rc == HF_ERR_REENTERED : rc == HF_OK);
+    CHECK_RC(hf_get(handler_store, "other", 5, value, sizeof value, NULL, NULL), HF_OK);
+    rc = hf_get(handler_store, "held", 4, value, sizeof value, NULL, NULL);
+    CHECK(rc == HF_OK || rc == HF_NOTFOUND);
+}
+
+static void interrupt(const char *point) {
+    void (*kept)(const char *) = hf__point_hook;
+    hf__point_hook = NULL;
+    inside = strcmp(point, "unlocked") != 0;
+    raise(SIGUSR1);
+    hf__point_hook = kept;
+}
+
+static void reentered(void) {
+    handler_store = check_create("signal", with_stripes(1));
+    check_put(handler_store, "other", "there");
+    signal(SIGUSR1, on_signal);
+    const char *values[] = {"first", "second", "third, which is longer"};
+    for (unsigned i = 0; i < 3; i++) {
+        hf__point_hook = interrupt;
+        check_put(handler_store, "held", values[i]);
+        hf__point_hook = NULL;
+        check_value(handler_store, "held", values[i]);
+    }
+    hf__point_hook = interrupt;
+    CHECK_RC(hf_delete(handler_store, "held", 4, 0), HF_OK);
+    hf__point_hook = NULL;
+    CHECK(handled > 20);
+    check_sound(handler_store);
+    signal(SIGUSR1, SIG_DFL);
+    CHECK_RC(hf_close(&handler_store), HF_OK);
+}
+
+/* ---- The log callback ---------------------------------------------------------------------------------------------------- */
+
+static struct {
+    unsigned calls;
+    struct hf_recovery last;
+    hf_store *store;
+} told;
+
+static void on_recovery(void *context, const struct hf_recovery *recovery) {
+    CHECK(context == &told);
+    told.calls++;
+    told.last = *recovery;
+    check_value(told.store, "other", "there");
+    check_put(told.store, "from-callback", "x"); /* no lock is held */
+}
+
+static void logged(void) {
+    struct hf_options options = with_stripes(1);
+    options.log = on_recovery;
+    options.log_context = &told;
+    told.store = check_create("logged", options);
+    check_put(told.store, "other", "there");
+    struct holder holder = stop_holder(told.store);
+    kill(holder.child, SIGKILL);
+    check_wait(holder.child, 10);
+    CHECK_EQ(told.calls, 0);
+    check_put(told.store, "held", "mine");
+    CHECK_EQ(told.calls, 1);
+    CHECK_EQ(told.last.sequence, 1);
+    CHECK_EQ(told.last.pid, holder.child);
+    CHECK_EQ(told.last.repairer, getpid());
+    CHECK_EQ(told.last.cause, HF_CAUSE_DEATH);
+    CHECK_EQ(told.last.operation, HF_OP_PUT);
+    CHECK_EQ(told.last.verdict, HF_VERDICT_OLD);
+    CHECK(told.last.key_hash != 0 && told.last.dropped == 0 && told.last.time_ms > 0);
+    check_value(told.store, "from-callback", "x");
+    CHECK_RC(hf_close(&told.store), HF_OK);
+}
+
+int test_run(int argc, char **argv) {
+    static const struct check_case cases[] = {
+        {"stopped-holder", stopped_holder}, {"killed-holder", killed_holder}, {"pending-entry", pending_entry},
+        {"closed-held", closed_held},       {"reentered", reentered},         {"logged", logged},
+    };
+    check_cases(argc, argv, cases, sizeof cases / sizeof *cases);
+    return 0;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PID namespaces: with equal thread ids in two of them the kernel can take a living lock owner for dead. So writers of another
+ * namespace are refused, readers are not, and a child forked into another one finds its handles read-only.
+ */
+#include "check.h"
+
+#include <sched.h>
+
+const unsigned test_seconds = 60;
+
+static char path[CHECK_PATH];
+
+static struct hf_options with_flags(uint32_t flags) {
+    struct hf_options options = HF_OPTIONS_INIT;
+    options.flags = flags;
+    options.capacity = 1 << 20;
+    options.timeout_ms = 2000;
+    return options;
+}
+
+/* Runs the body as the first process of a new PID namespace; 77 where that is not permitted. */
+struct task {
+    check_body *body;
+    void *argument;
+};
+
+static int in_namespace(void *argument) {
+    struct task *task = argument;
+    if (unshare(CLONE_NEWPID) != 0)
+        check_skip("unshare(CLONE_NEWPID) is not permitted");
+    check_run(task->body, task->argument);
+    return 0;
+}
+
+static void elsewhere(check_body *body, void *argument) {
+    struct task task = {body, argument};
+    check_run(in_namespace, &task);
+}
+
+/* ---- Opening from another namespace -------------------------------------------------------------------------------------- */
+
+static int open_elsewhere(void *argument) {
+    (void)argument;
+    CHECK_EQ(getpid(), 1);
+    struct hf_options options = with_flags(0);
+    struct hf_info info = HF_INFO_INIT;
+    hf_store *store = NULL;
+    CHECK_RC(hf_open(&store, path, &options), HF_ERR_NAMESPACE);
+    CHECK(strlen(hf_explain()) > 20 && store == NULL);
+    options.flags = HF_RDONLY;
+    store = check_open(path, &options);
+    CHECK_RC(hf_info(store, &info), HF_OK);
+    CHECK_EQ(info.readonly, 1);
+    check_value(store, "k", "v");
+    CHECK_RC(hf_put(store, "k", 1, "w", 1, NULL, NULL), HF_ERR_READONLY);
+    CHECK_RC(hf_close(&store), HF_OK);
+    return 0;
+}
+
+static void refused_elsewhere(void) {
+    hf_store *store = check_create("shared", with_flags(0));
+    check_path(path, "shared");
+    check_put(store, "k", "v");
+    elsewhere(open_elsewhere, NULL);
+    check_put(store, "k", "w");
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+static int write_elsewhere(void *argument) {
+    (void)argument;
+    struct hf_options options = with_flags(0);
+    hf_store *store = check_open(path, &options);
+    check_value(store, "k", "v");
+    check_put(store, "k", "from there");
+    CHECK_RC(hf_close(&store), HF_OK);
+    return 0;
+}
+
+/* When all writers have gone, the first writer may be of any namespace: the locks are made anew. */
+static void taken_over(void) {
+    hf_store *store = check_create("moved", with_flags(0));
+    check_path(path, "moved");
+    check_put(store, "k", "v");
+    CHECK_RC(hf_close(&store), HF_OK);
+    elsewhere(write_elsewhere, NULL);
+    store = check_open(path, NULL);
+    check_value(store, "k", "from there");
+    check_put(store, "k", "home again");
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+/* ---- Forked into another namespace --------------------------------------------------------------------------------------- */
+
+static int use_inherited(void *argument) {
+    hf_store *store = argument;
+    struct hf_info info = HF_INFO_INIT;
+    struct hf_item item = HF_ITEM_INIT;
+    uint64_t cursor = 0;
+    check_value(store, "k", "v");
+    CHECK_RC(hf_put(store, "k", 1, "w", 1, NULL, NULL), HF_ERR_READONLY);
+    CHECK_RC(hf_delete(store, "k", 1, 0), HF_ERR_READONLY);
+    CHECK_RC(hf_incr(store, "n", 1, 1, NULL, NULL), HF_ERR_READONLY);
+    CHECK_RC(hf_clear(store), HF_ERR_READONLY);
+    CHECK_RC(hf_repair(store, NULL), HF_ERR_READONLY);
+    CHECK_RC(hf_check(store, NULL, NULL), HF_OK);
+    CHECK_RC(hf_scan(store, &cursor, 0, &item), HF_OK);
+    hf_item_free(&item);
+    CHECK_RC(hf_info(store, &info), HF_OK);
+    CHECK_EQ(info.readonly, 1);
+    CHECK_RC(hf_close(&store), HF_OK);
+    return 0;
+}
+
+static void forked_elsewhere(void) {
+    hf_store *store = check_create("forked", with_flags(0));
+    check_put(store, "k", "v");
+    elsewhere(use_inherited, store);
+    check_put(store, "k", "w");
+    CHECK_RC(hf_close(&store), HF_OK);
+    struct hf_options options = with_flags(0);
+    CHECK_RC(hf_open_anonymous(&store, &options), HF_OK);
+    check_put(store, "k", "v");
+    elsewhere(use_inherited, store);
+    check_put(store, "k", "w");
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+int test_run(int argc, char **argv) {
+    static const struct check_case cases[] = {
+        {"refused", refused_elsewhere}, {"taken-over", taken_over}, {"forked", forked_elsewhere}};
+    check_cases(argc, argv, cases, sizeof cases / sizeof *cases);
+    return 0;
+}

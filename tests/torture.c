@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Readers against writers on a heap of a few blocks, where every block is used again at once. A value that is returned must be
+ * whole, and no older than the latest put that had returned when the read began; a key that is only ever replaced must always
+ * be found. Needs the test build: the store is smaller than any that hf_open makes.
+ *
+ *     torture [--gets N] [--seconds N] [--seed S] [--mode store|cache] [--as threads|processes] [--readers N] [--writers N]
+ *             [--blocks N] [--buckets N] [--largest BYTES] [--planted BUG]
+ *
+ * Ends after so many gets of all readers together, or so many seconds, whichever comes first.
+ */
+#include "check.h"
+#include "internal.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <time.h>
+
+const unsigned test_seconds = 7200;
+
+enum { STABLE = 5, FLAPPING = 5, KEYS = STABLE + FLAPPING, VALUE_MAX = 4096, WORKERS_MAX = 32 };
+
+static struct {
+    hf_store *store;
+    uint64_t seed, largest;
+    unsigned readers, writers;
+    bool cache;
+} setup;
+
+/* Between the workers, whether they are threads or processes. */
+static struct shared {
+    atomic_bool stop;
+    atomic_ullong gets, found, puts, refused;
+    /* The sequence of the newest completed write of each key: what a read that begins now may return at least. A deleted key
+     * has the number after that of its last value. */
+    atomic_ullong floors[KEYS];
+} *shared;
+
+struct worker {
+    unsigned number;
+    bool writes;
+};
+
+static size_t key_of(char key[16], unsigned number) {
+    return (size_t)snprintf(key, 16, "k%u", number);
+}
+
+/* ---- Readers ------------------------------------------------------------------------------------------------------------- */
+
+static void get_one(unsigned number, uint64_t newest[KEYS]) {
+    char key[16];
+    unsigned char value[VALUE_MAX];
+    size_t length = 0;
+    uint64_t floor = atomic_load(&shared->floors[number]), sequence = 0;
+    int rc = hf_get(setup.store, key, key_of(key, number), value, sizeof value, &length, NULL);
+    if (rc == HF_NOTFOUND) {
+        if (number < STABLE && !setup.cache)
+            check_failed(__FILE__, __LINE__, "false miss: %s is only ever replaced and was not found", key);
+        return;
+    }
+    CHECK_RC(rc, HF_OK);
+    if (!value_whole(value, length, number, &sequence))
+        check_failed(__FILE__, __LINE__, "torn value of %s, %zu bytes, sequence %" PRIu64, key, length, sequence);
+    if (sequence < floor || sequence < newest[number])
+        check_failed(__FILE__, __LINE__, "stale value of %s: %" PRIu64 " after %" PRIu64, key, sequence,
+                     floor > newest[number] ? floor : newest[number]);
+    newest[number] = sequence;
+    atomic_fetch_add_explicit(&shared->found, 1, memory_order_relaxed);
+}
+
+/* Every stable key exactly once. */
+static void scan_once(void) {
+    struct hf_item item = HF_ITEM_INIT;
+    uint64_t cursor = 0, sequence;
+    unsigned seen[KEYS] = {0};
+    int rc;
+    while ((rc = hf_scan(setup.store, &cursor, 0, &item)) == HF_OK) {
+        CHECK(item.key_len == 2);
+        unsigned number = (unsigned)(((const char *)item.key)[1] - '0');
+        CHECK(number < KEYS && value_whole(item.value, item.value_len, number, &sequence));
+        seen[number]++;
+    }
+    CHECK_RC(rc, HF_END);
+    hf_item_free(&item);
+    for (unsigned i = 0; i < STABLE && !setup.cache; i++)
+        CHECK_EQ(seen[i], 1);
+}
+
+static void read_on(const struct worker *worker) {
+    uint64_t seed = setup.seed + 1000 * worker->number, newest[KEYS] = {0};
+    while (!atomic_load(&shared->stop)) {
+        for (unsigned i = 0; i < 1000; i++)
+            get_one((unsigned)check_below(&seed, KEYS), newest);
+        scan_once();
+        atomic_fetch_add(&shared->gets, 1000);
+    }
+}
+
+/* ---- Writers ------------------------------------------------------------------------------------------------------------- */
+
+static void put_one(unsigned number, uint64_t *seed, uint64_t *sequence) {
+    char key[16];
+    unsigned char value[VALUE_MAX];
+    size_t size = VALUE_MIN + check_below(seed, setup.largest - VALUE_MIN + 1);
+    value_make(value, size, number, *sequence + 2);
+    int rc = hf_put(setup.store, key, key_of(key, number), value, size, NULL, NULL);
+    CHECK(rc == HF_OK || rc == HF_ERR_FULL);
+    if (rc == HF_OK) {
+        *sequence += 2;
+        atomic_store(&shared->floors[number], *sequence);
+        atomic_fetch_add_explicit(&shared->puts, 1, memory_order_relaxed);
+    } else {
+        atomic_fetch_add_explicit(&shared->refused, 1, memory_order_relaxed);
+    }
+}
+
+static void delete_one(unsigned number, uint64_t sequence) {
+    char key[16];
+    int rc = hf_delete(setup.store, key, key_of(key, number), 0);
+    CHECK(rc == HF_OK || rc == HF_NOTFOUND);
+    atomic_store(&shared->floors[number], sequence + 1);
+}
+
+/* A key has one writer. */
+static void write_on(const struct worker *worker) {
+    uint64_t seed = setup.seed + 77 + 1000 * worker->number, sequences[KEYS];
+    for (unsigned i = 0; i < KEYS; i++)
+        sequences[i] = atomic_load(&shared->floors[i]);
+    while (!atomic_load_explicit(&shared->stop, memory_order_relaxed)) {
+        unsigned number = (unsigned)check_below(&seed, KEYS);
+        if (number % setup.writers != worker->number)
+            continue;
+        if (number >= STABLE && check_below(&seed, 2))
+            delete_one(number, sequences[number]);
+        else
+            put_one(number, &seed, &sequences[number]);
+    }
+}
+
+/* ---- The run ------------------------------------------------------------------------------------------------------------- */
+
+static void *thread_main(void *argument) {
+    struct worker *worker = argument;
+    worker->writes ? write_on(worker) : read_on(worker);
+    return NULL;
+}
+
+static int process_main(void *argument) {
+    thread_main(argument);
+    return 0;
+}
+
+static void make_stable_keys(void) {
+    for (unsigned i = 0; i < STABLE; i++) {
+        char key[16];
+        unsigned char value[VALUE_MIN];
+        value_make(value, VALUE_MIN, i, 2);
+        CHECK_RC(hf_put(setup.store, key, key_of(key, i), value, VALUE_MIN, NULL, NULL), HF_OK);
+        atomic_store(&shared->floors[i], 2);
+    }
+}
+
+/* A child that failed ends the run at once; the guard of check.c ends the others. */
+static void notice_failed_child(void) {
+    int status;
+    if (waitpid(-1, &status, WNOHANG) > 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+        if (WIFSIGNALED(status))
+            fprintf(stderr, "a worker was ended by signal %d\n", WTERMSIG(status));
+        _exit(1);
+    }
+}
+
+static void run(struct worker *workers, unsigned count, bool processes, uint64_t gets, double seconds) {
+    pthread_t threads[WORKERS_MAX];
+    for (unsigned i = 0; i < count; i++) {
+        if (processes)
+            check_spawn(process_main, &workers[i]);
+        else
+            CHECK_EQ(pthread_create(&threads[i], NULL, thread_main, &workers[i]), 0);
+    }
+    double end = check_seconds() + seconds;
+    while (atomic_load(&shared->gets) < gets && check_seconds() < end) {
+        check_sleep_ms(10);
+        if (processes)
+            notice_failed_child();
+    }
+    atomic_store(&shared->stop, true);
+    for (unsigned i = 0; i < count && !processes; i++)
+        pthread_join(threads[i], NULL);
+    int status;
+    for (pid_t child; processes && (child = waitpid(-1, &status, 0)) > 0;)
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void report(double seconds) {
+    struct hf_stats stats = HF_STATS_INIT;
+    CHECK_RC(hf_stats(setup.store, &stats), HF_OK);
+    printf("%llu gets (%llu found), %llu puts (%llu refused), %" PRIu64 " moves, %" PRIu64 " evictions in %.1f s\n",
+           atomic_load(&shared->gets), atomic_load(&shared->found), atomic_load(&shared->puts), atomic_load(&shared->refused),
+           stats.moves, stats.evictions, seconds);
+    CHECK(atomic_load(&shared->found) > 0 && atomic_load(&shared->puts) > 0);
+}
+
+int test_run(int argc, char **argv) {
+    shared = check_shared(sizeof *shared);
+    setup.seed = check_number(argc, argv, "--seed", (uint64_t)time(NULL));
+    setup.cache = strcmp(check_text(argc, argv, "--mode", "store"), "cache") == 0;
+    bool processes = strcmp(check_text(argc, argv, "--as", "threads"), "processes") == 0;
+    setup.readers = (unsigned)check_number(argc, argv, "--readers", 2);
+    setup.writers = (unsigned)check_number(argc, argv, "--writers", 1);
+    setup.largest = check_number(argc, argv, "--largest", 150);
+    uint32_t blocks = (uint32_t)check_number(argc, argv, "--blocks", 64);
+    uint32_t buckets = (uint32_t)check_number(argc, argv, "--buckets", 2);
+    uint64_t gets = check_number(argc, argv, "--gets", 2000000), seconds = check_number(argc, argv, "--seconds", 600);
+    unsigned count = setup.readers + setup.writers;
+    CHECK(setup.writers >= 1 && count <= WORKERS_MAX && setup.largest >= VALUE_MIN && setup.largest <= VALUE_MAX);
+    printf("seed %" PRIu64 ", %u readers, %u writers as %s, %u blocks, %u buckets\n", setup.seed, setup.readers, setup.writers,
+           processes ? "processes" : "threads", blocks, buckets);
+
+    CHECK_RC(hf__open_tiny(&setup.store, buckets, blocks, setup.cache ? HF_MODE_CACHE : HF_MODE_STORE), HF_OK);
+    make_stable_keys();
+    struct worker workers[WORKERS_MAX];
+    for (unsigned i = 0; i < count; i++)
+        workers[i] = (struct worker){i, i < setup.writers};
+    double start = check_seconds();
+    run(workers, count, processes, gets, (double)seconds);
+    report(check_seconds() - start);
+    check_sound(setup.store);
+    CHECK_RC(hf_close(&setup.store), HF_OK);
+    return 0;
+}
