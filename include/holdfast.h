@@ -218,7 +218,7 @@ typedef void hf_log_fn(void *context, const struct hf_recovery *recovery);
  * entries     how many entries the store promises to take (guarantee I). 0: as many as fit into the capacity.
  * entry_size  bytes of key and value together of a typical entry, the B of guarantee I. 0: as large as capacity and entries
  *             allow if both are given, else 128.
- * max_value   bytes of the largest value, up to HF_VALUE_MAX. 0: capacity / 512, but at least 4 KiB and entry_size and at most
+ * max_value   bytes of the largest value, up to HF_VALUE_MAX. 0: capacity / 1024, but at least 4 KiB and entry_size and at most
  *             512 KiB. Every stripe has room for 16 of them.
  * stripes     a power of two up to HF_STRIPES_MAX. 0: as many as leave each 1,024 expected entries and room for 16 of the
  *             largest, at most 256 (more if they would exceed 16 MiB each).

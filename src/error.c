@@ -19,7 +19,7 @@ int hf__fail(int result, const char *format, ...) {
 }
 
 int hf__fail_errno(const char *what) {
-    return hf__fail(errno == ENOMEM ? HF_ERR_MEMORY : HF_ERR_SYSTEM, "%s: %s", what, strerrordesc_np(errno));
+    return hf__fail(errno == ENOMEM ? HF_ERR_MEMORY : HF_ERR_SYSTEM, "%s: %s", what, strerror(errno));
 }
 
 int hf__result(int result) {

@@ -102,7 +102,7 @@ static uint64_t largest_that_fits(struct plan *plan, bool of_entries, uint64_t m
 }
 
 static uint32_t default_max_value(uint64_t bytes, uint32_t entry_size) {
-    uint64_t value = bytes / 512;
+    uint64_t value = bytes / 1024;
     value = value > MEBIBYTE / 2 ? MEBIBYTE / 2 : value;
     value = value < 4096 ? 4096 : value;
     return value < entry_size ? entry_size : (uint32_t)value;

@@ -100,7 +100,10 @@ int test_run(int argc, char **argv) {
     call_texts();
     call_every_result();
     struct hf_options options = HF_OPTIONS_INIT;
-    hf_store *store = check_create("store", options);
+    hf_store *store = NULL;
+    char path[CHECK_PATH];
+    options.flags = HF_CREATE;
+    CHECK_RC(hf_open(&store, check_path(path, "store"), &options), HF_OK);
     call_writes(store);
     call_reads(store);
     call_whole_store(store);
@@ -110,7 +113,6 @@ int test_run(int argc, char **argv) {
 
     int fd = memfd_create("holdfast-api", MFD_CLOEXEC);
     CHECK(fd >= 0);
-    options.flags = HF_CREATE;
     CHECK_RC(hf_open_fd(&store, fd, &options), HF_OK);
     close(fd);
     call_writes(store);

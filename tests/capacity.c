@@ -18,7 +18,7 @@ static bool full;
 enum { KEY_LEN = 16, VALUE_LEN = 100 };
 
 static void sixteen_bytes(char key[KEY_LEN + 1], unsigned set, uint64_t number) {
-    snprintf(key, KEY_LEN + 1, "%02u%014" PRIu64, set % 100, number);
+    snprintf(key, KEY_LEN + 1, "%02u%014" PRIu64, set % 100, number % 100000000000000u);
 }
 
 /* ---- The promise --------------------------------------------------------------------------------------------------------- */
@@ -123,7 +123,7 @@ static void replace(void) {
 
 /* ---- Mixed sizes --------------------------------------------------------------------------------------------------------- */
 
-enum { MIXED = 4000 };
+enum { MIXED = 20000 }; /* more than the store takes of the smallest */
 
 struct mixed {
     hf_store *store;
@@ -131,6 +131,19 @@ struct mixed {
     size_t sizes[MIXED]; /* 0: absent */
     uint64_t sequence;
 };
+
+/* A present key from a random place on, smaller than that if there is such a one. */
+static uint64_t pick_present(struct mixed *m, size_t below) {
+    uint64_t start = check_below(&m->seed, MIXED), any = MIXED;
+    for (uint64_t i = 0; i < MIXED; i++) {
+        uint64_t number = (start + i) % MIXED;
+        if (m->sizes[number] && m->sizes[number] < below)
+            return number;
+        any = m->sizes[number] ? number : any;
+    }
+    CHECK(any < MIXED);
+    return any;
+}
 
 static size_t random_size(struct mixed *m) {
     uint64_t kind = check_below(&m->seed, 10);
@@ -187,7 +200,7 @@ static void mixed(void) {
     fill_mixed(&m);
     for (uint64_t i = 0; i < rounds; i++) {
         check_at("mixed sizes, round %" PRIu64, i);
-        uint64_t number = check_below(&m.seed, MIXED);
+        uint64_t number = check_below(&m.seed, 4) ? pick_present(&m, SIZE_MAX) : check_below(&m.seed, MIXED);
         if (m.sizes[number] == 0) {
             int rc = put_mixed(&m, number, random_size(&m));
             CHECK(rc == HF_OK || rc == HF_ERR_FULL);
@@ -228,11 +241,9 @@ static void room(void) {
         for (uint64_t other = 0; other < MIXED; other++)
             largest = m.sizes[other] > largest ? m.sizes[other] : largest;
         while (freed < 2 * blocks_of(largest) + blocks_of(size)) {
-            uint64_t victim = check_below(&m.seed, MIXED);
-            if (m.sizes[victim] && m.sizes[victim] < 300) {
-                freed += blocks_of(m.sizes[victim]);
-                delete_mixed(&m, victim);
-            }
+            uint64_t victim = pick_present(&m, 300); /* many small holes are the harder case */
+            freed += blocks_of(m.sizes[victim]);
+            delete_mixed(&m, victim);
         }
         CHECK_RC(put_mixed(&m, number, size), HF_OK);
     }

@@ -219,7 +219,7 @@ static pid_t victim_at(unsigned n) {
     return 0;
 }
 
-/* Kills one victim at point n, and for every m one more with a repairer that dies at its m-th point. False: n was past the end. */
+/* Kills one victim at point n, and for every m one more whose repairer dies at its m-th point. False: n was past the end. */
 static bool kill_at(unsigned n, bool opens, bool single) {
     hf_store *store = renew();
     inherited = opens ? NULL : store;

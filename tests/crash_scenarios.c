@@ -253,16 +253,18 @@ static void snapshot_is_whole(void) {
 #define NONE {0, 0}
 
 const struct scenario crash_scenarios[] = {
-    {.name = "first put", STORE, three_others, put_60, HF_OK, HF_OP_PUT, NONE, {60, 'n'}, .must_pass = "passed", .by_openers = true},
-    {.name = "replace by the same size", STORE, with_subject, put_60, HF_OK, HF_OP_PUT, {60, 'o'}, {60, 'n'}, .must_pass = "freed",
+    {.name = "first put", STORE, three_others, put_60, HF_OK, HF_OP_PUT, NONE, {60, 'n'}, .must_pass = "passed",
      .by_openers = true},
+    {.name = "replace by the same size", STORE, with_subject, put_60, HF_OK, HF_OP_PUT, {60, 'o'}, {60, 'n'},
+     .must_pass = "freed", .by_openers = true},
     {.name = "replace by a larger value", STORE, with_subject, put_300, HF_OK, HF_OP_PUT, {60, 'o'}, {300, 'n'}},
     {.name = "replace by a smaller value", STORE, with_subject, put_20, HF_OK, HF_OP_PUT, {60, 'o'}, {20, 'n'}},
     {.name = "put if version", STORE, with_subject, put_if_version, HF_OK, HF_OP_PUT, {60, 'o'}, {60, 'n'}},
     {.name = "put if absent, refused", STORE, with_subject, put_if_absent, HF_EXISTS, HF_OP_PUT, {60, 'o'}, {60, 'o'}},
     {.name = "put, refused: full", STORE, full_of_others, put_300, HF_ERR_FULL, HF_OP_PUT, NONE, NONE},
     {.name = "put over an expired entry", STORE, with_expired_subject, put_60, HF_OK, HF_OP_PUT, NONE, {60, 'n'}},
-    {.name = "put that expires others", STORE, full_of_expired, put_60, HF_OK, HF_OP_PUT, NONE, {60, 'n'}, .must_pass = "unpassed"},
+    {.name = "put that expires others", STORE, full_of_expired, put_60, HF_OK, HF_OP_PUT, NONE, {60, 'n'},
+     .must_pass = "unpassed"},
     {.name = "put that compacts", STORE, scattered, put_300, HF_OK, HF_OP_PUT, NONE, {300, 'n'}, .must_pass = "move-copy"},
     {.name = "replace that compacts", STORE, scattered_with_subject, put_300, HF_OK, HF_OP_PUT, {40, 'o'}, {300, 'n'},
      .must_pass = "move-copy", .by_openers = true},
@@ -281,7 +283,9 @@ const struct scenario crash_scenarios[] = {
     {.name = "clear", STORE, with_subject, clear_store, HF_OK, HF_OP_CLEAR, {60, 'o'}, NONE, .others_may_go = true},
     {.name = "repair", STORE, with_subject, repair_store, HF_OK, HF_OP_REPAIR, {60, 'o'}, {60, 'o'}},
     {.name = "check", STORE, with_subject, check_store, HF_OK, HF_OP_NONE, {60, 'o'}, {60, 'o'}},
-    {.name = "copy", STORE, with_subject, copy_store, HF_OK, HF_OP_NONE, {60, 'o'}, {60, 'o'}, .also = snapshot_is_whole},
-    {.name = "copy over another", STORE, with_subject, copy_over, HF_OK, HF_OP_NONE, {60, 'o'}, {60, 'o'}, .also = snapshot_is_whole},
+    {.name = "copy", STORE, with_subject, copy_store, HF_OK, HF_OP_NONE, {60, 'o'}, {60, 'o'},
+     .also = snapshot_is_whole},
+    {.name = "copy over another", STORE, with_subject, copy_over, HF_OK, HF_OP_NONE, {60, 'o'}, {60, 'o'},
+     .also = snapshot_is_whole},
 };
 const size_t crash_scenario_count = sizeof crash_scenarios / sizeof *crash_scenarios;

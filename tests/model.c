@@ -295,9 +295,9 @@ int test_run(int argc, char **argv) {
     char path[CHECK_PATH];
     struct hf_options options = HF_OPTIONS_INIT;
     options.mode = cache ? HF_MODE_CACHE : HF_MODE_STORE;
-    options.capacity = cache ? 512 << 10 : 8 << 20;
+    options.capacity = cache ? 160 << 10 : 8 << 20;
     options.max_value = MAX_VALUE;
-    options.stripes = 4;
+    options.stripes = cache ? 2 : 4;
     make_keys();
     store = check_create("model", options);
     for (done = 0; done < operations; done++) {

@@ -6,6 +6,7 @@
 #include "check.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 
 const unsigned test_seconds = 60;
 
@@ -19,30 +20,47 @@ static struct hf_options with_flags(uint32_t flags) {
     return options;
 }
 
-/* Runs the body as the first process of a new PID namespace; 77 where that is not permitted. */
-struct task {
+/* A process of another PID namespace that was forked before any store was open, so that it inherits nothing. It waits for its
+ * turn and then runs the body. */
+struct stranger {
+    atomic_int turn;
     check_body *body;
     void *argument;
+    pid_t pid;
 };
 
-static int in_namespace(void *argument) {
-    struct task *task = argument;
+static int first_in_namespace(void *argument) {
+    struct stranger *stranger = argument;
+    CHECK_EQ(getpid(), 1);
+    while (!atomic_load(&stranger->turn))
+        check_sleep_ms(1);
+    return stranger->body(stranger->argument);
+}
+
+static int enter_namespace(void *argument) {
     if (unshare(CLONE_NEWPID) != 0)
         check_skip("unshare(CLONE_NEWPID) is not permitted");
-    check_run(task->body, task->argument);
+    check_run(first_in_namespace, argument);
     return 0;
 }
 
-static void elsewhere(check_body *body, void *argument) {
-    struct task task = {body, argument};
-    check_run(in_namespace, &task);
+static struct stranger *invite(check_body *body, void *argument) {
+    struct stranger *stranger = check_shared(sizeof *stranger);
+    stranger->body = body;
+    stranger->argument = argument;
+    stranger->pid = check_spawn(enter_namespace, stranger);
+    return stranger;
+}
+
+static void let_in(struct stranger *stranger) {
+    atomic_store(&stranger->turn, 1);
+    check_ended(stranger->pid, 60);
 }
 
 /* ---- Opening from another namespace -------------------------------------------------------------------------------------- */
 
 static int open_elsewhere(void *argument) {
     (void)argument;
-    CHECK_EQ(getpid(), 1);
     struct hf_options options = with_flags(0);
     struct hf_info info = HF_INFO_INIT;
     hf_store *store = NULL;
@@ -59,10 +77,11 @@ static int open_elsewhere(void *argument) {
 }
 
 static void refused_elsewhere(void) {
-    hf_store *store = check_create("shared", with_flags(0));
     check_path(path, "shared");
+    struct stranger *stranger = invite(open_elsewhere, NULL);
+    hf_store *store = check_create("shared", with_flags(0));
     check_put(store, "k", "v");
-    elsewhere(open_elsewhere, NULL);
+    let_in(stranger);
     check_put(store, "k", "w");
     CHECK_RC(hf_close(&store), HF_OK);
 }
@@ -79,11 +98,12 @@ static int write_elsewhere(void *argument) {
 
 /* When all writers have gone, the first writer may be of any namespace: the locks are made anew. */
 static void taken_over(void) {
-    hf_store *store = check_create("moved", with_flags(0));
     check_path(path, "moved");
+    struct stranger *stranger = invite(write_elsewhere, NULL);
+    hf_store *store = check_create("moved", with_flags(0));
     check_put(store, "k", "v");
     CHECK_RC(hf_close(&store), HF_OK);
-    elsewhere(write_elsewhere, NULL);
+    let_in(stranger);
     store = check_open(path, NULL);
     check_value(store, "k", "from there");
     check_put(store, "k", "home again");
@@ -108,20 +128,41 @@ static int use_inherited(void *argument) {
     hf_item_free(&item);
     CHECK_RC(hf_info(store, &info), HF_OK);
     CHECK_EQ(info.readonly, 1);
+    if (path[0]) { /* a second open must not hand out that mapping as a writer's */
+        struct hf_options options = with_flags(0);
+        hf_store *again = NULL;
+        CHECK_RC(hf_open(&again, path, &options), HF_ERR_NAMESPACE);
+        options.flags = HF_RDONLY;
+        again = check_open(path, &options);
+        check_value(again, "k", "v");
+        CHECK_RC(hf_close(&again), HF_OK);
+    }
     CHECK_RC(hf_close(&store), HF_OK);
+    return 0;
+}
+
+/* The child of a process that already has the store open. */
+static int fork_elsewhere(void *store) {
+    if (unshare(CLONE_NEWPID) != 0)
+        check_skip("unshare(CLONE_NEWPID) is not permitted");
+    check_put(store, "still", "writable"); /* unshare moves the children only */
+    check_run(use_inherited, store);
+    check_put(store, "still", "writable");
     return 0;
 }
 
 static void forked_elsewhere(void) {
     hf_store *store = check_create("forked", with_flags(0));
+    check_path(path, "forked");
     check_put(store, "k", "v");
-    elsewhere(use_inherited, store);
+    check_run(fork_elsewhere, store);
     check_put(store, "k", "w");
     CHECK_RC(hf_close(&store), HF_OK);
     struct hf_options options = with_flags(0);
+    path[0] = 0;
     CHECK_RC(hf_open_anonymous(&store, &options), HF_OK);
     check_put(store, "k", "v");
-    elsewhere(use_inherited, store);
+    check_run(fork_elsewhere, store);
     check_put(store, "k", "w");
     CHECK_RC(hf_close(&store), HF_OK);
 }

@@ -32,7 +32,7 @@ static struct {
 /* Between the workers, whether they are threads or processes. */
 static struct shared {
     atomic_bool stop;
-    atomic_ullong gets, found, puts, refused;
+    atomic_ullong gets, found, puts, refused; /* added up now and then */
     /* The sequence of the newest completed write of each key: what a read that begins now may return at least. A deleted key
      * has the number after that of its last value. */
     atomic_ullong floors[KEYS];
@@ -43,31 +43,29 @@ struct worker {
     bool writes;
 };
 
-static size_t key_of(char key[16], unsigned number) {
-    return (size_t)snprintf(key, 16, "k%u", number);
-}
+static const char keys[KEYS][2] = {"k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"};
+enum { KEY_LEN = 2 };
 
 /* ---- Readers ------------------------------------------------------------------------------------------------------------- */
 
-static void get_one(unsigned number, uint64_t newest[KEYS]) {
-    char key[16];
+static bool get_one(unsigned number, uint64_t newest[KEYS]) {
     unsigned char value[VALUE_MAX];
     size_t length = 0;
     uint64_t floor = atomic_load(&shared->floors[number]), sequence = 0;
-    int rc = hf_get(setup.store, key, key_of(key, number), value, sizeof value, &length, NULL);
+    int rc = hf_get(setup.store, keys[number], KEY_LEN, value, sizeof value, &length, NULL);
     if (rc == HF_NOTFOUND) {
         if (number < STABLE && !setup.cache)
-            check_failed(__FILE__, __LINE__, "false miss: %s is only ever replaced and was not found", key);
-        return;
+            check_failed(__FILE__, __LINE__, "false miss: k%u is only ever replaced and was not found", number);
+        return false;
     }
     CHECK_RC(rc, HF_OK);
     if (!value_whole(value, length, number, &sequence))
-        check_failed(__FILE__, __LINE__, "torn value of %s, %zu bytes, sequence %" PRIu64, key, length, sequence);
+        check_failed(__FILE__, __LINE__, "torn value of k%u, %zu bytes, sequence %" PRIu64, number, length, sequence);
     if (sequence < floor || sequence < newest[number])
-        check_failed(__FILE__, __LINE__, "stale value of %s: %" PRIu64 " after %" PRIu64, key, sequence,
+        check_failed(__FILE__, __LINE__, "stale value of k%u: %" PRIu64 " after %" PRIu64, number, sequence,
                      floor > newest[number] ? floor : newest[number]);
     newest[number] = sequence;
-    atomic_fetch_add_explicit(&shared->found, 1, memory_order_relaxed);
+    return true;
 }
 
 /* Every stable key exactly once. */
@@ -90,22 +88,24 @@ static void scan_once(void) {
 
 static void read_on(const struct worker *worker) {
     uint64_t seed = setup.seed + 1000 * worker->number, newest[KEYS] = {0};
+    enum { BATCH = 10000 };
     while (!atomic_load(&shared->stop)) {
-        for (unsigned i = 0; i < 1000; i++)
-            get_one((unsigned)check_below(&seed, KEYS), newest);
+        unsigned found = 0;
+        for (unsigned i = 0; i < BATCH; i++)
+            found += get_one((unsigned)check_below(&seed, KEYS), newest);
         scan_once();
-        atomic_fetch_add(&shared->gets, 1000);
+        atomic_fetch_add(&shared->gets, BATCH);
+        atomic_fetch_add(&shared->found, found);
     }
 }
 
 /* ---- Writers ------------------------------------------------------------------------------------------------------------- */
 
 static void put_one(unsigned number, uint64_t *seed, uint64_t *sequence) {
-    char key[16];
     unsigned char value[VALUE_MAX];
     size_t size = VALUE_MIN + check_below(seed, setup.largest - VALUE_MIN + 1);
     value_make(value, size, number, *sequence + 2);
-    int rc = hf_put(setup.store, key, key_of(key, number), value, size, NULL, NULL);
+    int rc = hf_put(setup.store, keys[number], KEY_LEN, value, size, NULL, NULL);
     CHECK(rc == HF_OK || rc == HF_ERR_FULL);
     if (rc == HF_OK) {
         *sequence += 2;
@@ -117,8 +117,7 @@ static void put_one(unsigned number, uint64_t *seed, uint64_t *sequence) {
 }
 
 static void delete_one(unsigned number, uint64_t sequence) {
-    char key[16];
-    int rc = hf_delete(setup.store, key, key_of(key, number), 0);
+    int rc = hf_delete(setup.store, keys[number], KEY_LEN, 0);
     CHECK(rc == HF_OK || rc == HF_NOTFOUND);
     atomic_store(&shared->floors[number], sequence + 1);
 }
@@ -154,10 +153,9 @@ static int process_main(void *argument) {
 
 static void make_stable_keys(void) {
     for (unsigned i = 0; i < STABLE; i++) {
-        char key[16];
         unsigned char value[VALUE_MIN];
         value_make(value, VALUE_MIN, i, 2);
-        CHECK_RC(hf_put(setup.store, key, key_of(key, i), value, VALUE_MIN, NULL, NULL), HF_OK);
+        CHECK_RC(hf_put(setup.store, keys[i], KEY_LEN, value, VALUE_MIN, NULL, NULL), HF_OK);
         atomic_store(&shared->floors[i], 2);
     }
 }

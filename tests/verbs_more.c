@@ -317,7 +317,7 @@ static void struct_sizes(void) {
     close_store();
 }
 
-/* hf_info and hf_stats are filled, not read: an older caller's struct is filled as far as it goes, a newer one's tail is zeroed. */
+/* hf_info and hf_stats are filled, not read: an older caller's struct is filled as far as it goes. */
 static void report_sizes(void) {
     open_store();
     static const struct {

@@ -111,8 +111,8 @@ struct chaos {
     atomic_uint violations;
     struct chaos_violation_text texts[CHAOS_TEXTS];
     atomic_uint_fast64_t maybe[CHAOS_SHARED]; /* increments in flight when their writer was killed */
-    atomic_uint_fast64_t verdicts[5];         /* by enum hf_verdict; told by the log callback      */
-    atomic_uint_fast64_t recoveries;
+    atomic_uint_fast64_t verdicts[5]; /* by enum hf_verdict; told by the log callback                      */
+    atomic_uint_fast64_t first_opens; /* recoveries by a first writer, after all processes had been killed */
     struct chaos_histogram recovery;
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parent of a chaos run: starts the workers, kills them at random moments, puts new ones in their places, and sees that nobody
- * hangs. May not look into the store but through its own handle, and never dies before its children do: they ask the kernel
- * (PR_SET_PDEATHSIG) to be killed with it.
+ * The parent of a chaos run: starts the workers, kills them at random moments, puts new ones in their places, and sees that
+ * nobody hangs. May not look into the store but through its own handle. Its children ask the kernel (PR_SET_PDEATHSIG) to be
+ * killed when it dies.
  *
  * A worker that has made no progress for a moment is spared, so that a hang is seen as a hang and not hidden by the next kill.
  */
@@ -19,7 +19,7 @@
 #include "chaos.h"
 #include "tool.h"
 
-enum { MS = 1000000, TICK_NS = 5 * MS, SPARE_NS = 20 * MS, PACE_NS = 500 * MS, GUARD_S = 60, SWEEP_MS = 1500 };
+enum { US = 1000, MS = 1000000, TICK_NS = 5 * MS, SPARE_NS = 20 * MS, PACE_NS = 500 * MS, GUARD_S = 60, SWEEP_MS = 1500 };
 
 /* ---- Guard: the parent's own calls ----------------------------------------------------------------------------------------- */
 
@@ -236,9 +236,15 @@ static uint64_t next_pace(struct chaos_run *run) {
     return mean_ns[chaos_below(&run->random, sizeof mean_ns / sizeof *mean_ns)];
 }
 
+/* Some kills follow on the heels of the one before: the next victim may be repairing what the last one left. */
+static uint64_t next_delay(struct chaos_run *run, uint64_t pace) {
+    return chaos_below(&run->random, chaos_below(&run->random, 4) == 0 ? 200 * US : 2 * pace);
+}
+
 static bool rage(struct chaos_run *run) {
     uint64_t start = chaos_now(), end = start + run->seconds * 1000 * MS, now = start;
-    uint64_t pace = next_pace(run), next_kill = start, paced_until = start + PACE_NS, next_sweep = start + SWEEP_MS * (uint64_t)MS;
+    uint64_t pace = next_pace(run), paced_until = start + PACE_NS;
+    uint64_t next_kill = start, next_sweep = start + SWEEP_MS * (uint64_t)MS;
     while (now < end && !run->interrupted && !atomic_load(&run->chaos->stop)) {
         rest(run, now, next_kill);
         reap(run, false);
@@ -252,7 +258,7 @@ static bool rage(struct chaos_run *run) {
             next_sweep = now + MS * chaos_below(&run->random, 2 * SWEEP_MS);
         } else if (now >= next_kill) {
             strike(run, now);
-            next_kill = now + chaos_below(&run->random, 2 * pace);
+            next_kill = now + next_delay(run, pace);
         }
         if (now >= paced_until) {
             pace = next_pace(run);

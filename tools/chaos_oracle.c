@@ -73,7 +73,8 @@ static void tell(struct chaos *chaos, const struct chaos_view *view, const char 
 
 bool chaos_judge_found(struct chaos *chaos, const struct chaos_view *view, const struct hf_meta *meta) {
     if (!chaos_not_before(view))
-        tell(chaos, view, chaos_kind_of(view->low) == CHAOS_ABSENT ? "a deleted value came back" : "an acknowledged write is lost");
+        tell(chaos, view,
+             chaos_kind_of(view->low) == CHAOS_ABSENT ? "a deleted value came back" : "an acknowledged write is lost");
     else if (!chaos_not_after(view))
         tell(chaos, view, "a value that nobody wrote");
     else if (meta->version < view->version)

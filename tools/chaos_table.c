@@ -62,7 +62,9 @@ static void print_deaths(const struct chaos_run *run) {
              run->early_kills, run->settling_kills);
     print_row("writers killed", run->kills, remark);
     print_row("readers killed", run->reader_kills, "");
-    print_row("sweeps", run->sweeps, "all processes killed at once, store opened again");
+    snprintf(remark, sizeof remark, "all processes killed at once; the next opener made %" PRIu64 " of the recoveries",
+             (uint64_t)atomic_load(&chaos->first_opens));
+    print_row("sweeps", run->sweeps, remark);
     snprintf(remark, sizeof remark, "told: %" PRIu64 " idle, %" PRIu64 " kept-old, %" PRIu64 " kept-new, %" PRIu64 " checked",
              verdict_count(chaos, HF_VERDICT_IDLE), verdict_count(chaos, HF_VERDICT_OLD),
              verdict_count(chaos, HF_VERDICT_NEW), verdict_count(chaos, HF_VERDICT_CHECKED));
@@ -102,7 +104,8 @@ static void print_json_deaths(const struct chaos_run *run) {
     printf(",\"kills\":{\"writers\":%" PRIu64 ",\"early\":%" PRIu64 ",\"settling\":%" PRIu64 ",\"readers\":%" PRIu64
            ",\"sweeps\":%" PRIu64 "}",
            run->kills, run->early_kills, run->settling_kills, run->reader_kills, run->sweeps);
-    printf(",\"recoveries\":%" PRIu64 ",\"verdicts\":{", run->recoveries);
+    printf(",\"recoveries\":%" PRIu64 ",\"first_open_recoveries\":%" PRIu64 ",\"verdicts\":{", run->recoveries,
+           (uint64_t)atomic_load(&chaos->first_opens));
     for (enum hf_verdict verdict = HF_VERDICT_IDLE; verdict <= HF_VERDICT_CHECKED; verdict++)
         printf("%s\"%s\":%" PRIu64, verdict == HF_VERDICT_IDLE ? "" : ",", hf_verdict_name(verdict),
                verdict_count(chaos, verdict));

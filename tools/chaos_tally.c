@@ -63,7 +63,8 @@ uint64_t chaos_quantile(const struct chaos_histogram *histogram, unsigned per_mi
 /* The log callback of every handle of a run: the store's own ring keeps only the last 256. */
 void chaos_log(void *context, const struct hf_recovery *recovery) {
     struct chaos *chaos = context;
-    atomic_fetch_add(&chaos->recoveries, 1);
+    if (recovery->cause == HF_CAUSE_OPEN)
+        atomic_fetch_add(&chaos->first_opens, 1);
     if (recovery->verdict < sizeof chaos->verdicts / sizeof chaos->verdicts[0])
         atomic_fetch_add(&chaos->verdicts[recovery->verdict], 1);
     chaos_record(&chaos->recovery, recovery->microseconds);

@@ -93,11 +93,12 @@ static int dump_unsorted(struct dump *dump) {
 /* The value as it is now; HF_NOTFOUND: it has gone since the list of keys was made. */
 static int dump_key(struct dump *dump, const void *key, size_t key_len, bool *more) {
     void *value = NULL;
+    size_t length;
     struct hf_meta meta;
     unsigned attempts = 0;
     int result;
     do
-        result = hf_get_dup(dump->store, key, key_len, &value, NULL, &meta);
+        result = hf_get_dup(dump->store, key, key_len, &value, &length, &meta);
     while (busy_again(result, &attempts));
     if (result == HF_OK) {
         struct entry entry = make_entry(key, key_len, value, &meta);

@@ -7,7 +7,7 @@
  *     type=btree
  *     HEADER=END
  *      757365723a37          key and value on lines of their own, each behind one space,
- *      416461                in hexadecimal, or (format=print) with \\ and \xx for what is not printable
+ *      416461                in hexadecimal, or (format=print) with \xx for what is not printable
  *     DATA=END
  *
  * It has no place for flags and expiry. mdb_load sizes its map by a line that db_load refuses (mapsize), so the caller chooses.
@@ -26,11 +26,10 @@ void dbtext_print_start(uint64_t mapsize, bool print) {
     fputs("HEADER=END\n", stdout);
 }
 
+/* A backslash as \5c, not doubled: mdb_load before 0.9.25 loses doubled ones. */
 static void print_readable(const unsigned char *bytes, size_t length) {
     for (size_t i = 0; i < length; i++) {
-        if (bytes[i] == '\\')
-            fputs("\\\\", stdout);
-        else if (bytes[i] >= ' ' && bytes[i] <= '~')
+        if (bytes[i] >= ' ' && bytes[i] <= '~' && bytes[i] != '\\')
             putc_unlocked(bytes[i], stdout);
         else
             printf("\\%02x", bytes[i]);

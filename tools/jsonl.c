@@ -18,6 +18,7 @@
 #include <string.h>
 
 enum { JSONL_VERSION = 1 };
+#define EXPIRES_MAX ((UINT64_C(1) << 48) - 1) /* the last moment that an entry can hold, some 8,900 years after 1970 */
 
 /* ---- Printing ------------------------------------------------------------------------------------------------------------- */
 
@@ -121,7 +122,9 @@ static bool load_record(struct loader *loader, const struct record *record) {
         entry.expires_ms = record->numbers[FIELD_EXPIRES];
     else if (record->fields & FIELD_TTL && record->numbers[FIELD_TTL] > 0 &&
              __builtin_add_overflow(clock_ms(), record->numbers[FIELD_TTL], &entry.expires_ms))
-        return loader_wrong(loader, "ttl_ms is too large");
+        entry.expires_ms = UINT64_MAX;
+    if (entry.expires_ms > EXPIRES_MAX)
+        return loader_wrong(loader, "the entry expires later than a store can tell");
     return loader_put(loader, &entry);
 }
 

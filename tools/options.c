@@ -54,7 +54,7 @@ static bool is_choice(const char *words, const char *word) {
     size_t length = strlen(word);
     for (const char *at = words; at; at = strchr(at, '|')) {
         at += *at == '|';
-        if (length > 0 && strncmp(at, word, length) == 0 && (at[length] == '|' || at[length] == '\0'))
+        if (length > 0 && !strchr(word, '|') && strncmp(at, word, length) == 0 && (at[length] == '|' || at[length] == '\0'))
             return true;
     }
     return false;

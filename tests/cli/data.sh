@@ -113,7 +113,7 @@ out_has 'ttl_ms=0 '
 for time in 1.5s:1500 2000ms:2000 0.5m:30000 1h:3600000 1.25d:108000000 2w:1209600000; do
     run 0 put "$store" timed x --ttl "${time%:*}"
     ttl=$(hf get "$store" timed --meta | sed 's/.*ttl_ms=\([0-9]*\).*/\1/')
-    [ "$ttl" -le "${time#*:}" ] && [ "$ttl" -gt "$((${time#*:} / 2))" ] || failed "--ttl $time leaves $ttl ms"
+    { [ "$ttl" -le "${time#*:}" ] && [ "$ttl" -gt "$((${time#*:} / 2))" ]; } || failed "--ttl $time leaves $ttl ms"
     checks=$((checks + 1))
 done
 
@@ -179,4 +179,4 @@ run 0 put "$store" largest <"$dir/largest"
 run 0 get "$store" largest
 same "$dir/out" "$dir/largest"
 
-finish 150
+finish 145

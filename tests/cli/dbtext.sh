@@ -11,7 +11,7 @@ mdb_dump=$(command -v mdb_dump || true)
 run 0 create "$store" --capacity 16M --max-value 64K
 run 0 create "$dir/copy" --capacity 16M --max-value 64K
 for i in $(seq 500); do
-    echo "{\"key\":\"user:$i\",\"value\":\"value \\\\ of $i\"}"
+    printf '{"key":"user:%d","value":"value \\\\ of %d"}\n' "$i" "$i"
 done | hf load -q "$store" || failed load
 for byte in 00 0a 20 5c 5c5c 5c3030 7f ff 00ff0a; do
     run 0 put "$store" --hex "$byte" "$byte"
@@ -42,7 +42,7 @@ cp "$dir/out" "$dir/back"
 again 'bytevalue'
 run 0 dump "$store" --format db --print --sort
 out_has '^format=print$'
-out_has '^ value \\\\ of 7$'
+out_has '^ value \\5c of 7$'
 out_has '^ \\00\\ff\\0a$'
 cp "$dir/out" "$dir/back"
 again 'print'
@@ -67,8 +67,17 @@ if [ -n "$mdb_load" ] && [ -n "$mdb_dump" ]; then
     hf dump "$store" --format db | "$mdb_load" -n "$dir/lmdb" || failed mdb_load
     "$mdb_dump" -n "$dir/lmdb" >"$dir/back" || failed mdb_dump
     again mdb_dump
-    "$mdb_dump" -n -p "$dir/lmdb" >"$dir/back" || failed 'mdb_dump -p'
-    again 'mdb_dump -p'
+    # Older ones print a backslash as it is, so -p is tried without any.
+    run 0 create "$dir/plain" --capacity 4M
+    grep -v '[\\]' "$dir/want" | grep -v '"end"\|"holdfast"\|"big"' | hf load -q "$dir/plain" || failed load
+    run 0 put "$dir/plain" --hex 00ff0a 0d00
+    hf dump "$dir/plain" --format db --print | "$mdb_load" -n "$dir/lmdb4" || failed mdb_load
+    "$mdb_dump" -n -p "$dir/lmdb4" >"$dir/back" || failed 'mdb_dump -p'
+    run 0 clear "$dir/copy"
+    run 0 load "$dir/copy" --format db "$dir/back"
+    hf dump "$dir/copy" --sort >"$dir/got" || failed dump
+    run 0 dump "$dir/plain" --sort
+    same "$dir/out" "$dir/got"
     hf dump "$store" --format db --print --sort | "$mdb_load" -n "$dir/lmdb2" || failed 'mdb_load of --print'
     "$mdb_dump" -n "$dir/lmdb2" | sed '1,/HEADER=END/d' >"$dir/theirs"
     "$mdb_dump" -n "$dir/lmdb" | sed '1,/HEADER=END/d' >"$dir/ours"
@@ -129,13 +138,12 @@ wrong 5 'begins with a space' "$head"'\n'
 wrong 5 'not hexadecimal' "$head"' 6\n 62\nDATA=END\n'
 wrong 6 'not hexadecimal' "$head"' 61\n 6x\nDATA=END\n'
 wrong 5 'not hexadecimal' "$head"' 61\r\n 62\r\nDATA=END\r\n'
-wrong 8 'the key comes twice' "$head"' 61\n 62\n 63\n 64\n 63\n 65\nDATA=END\n' 2>/dev/null ||
-    wrong 9 'the key comes twice' "$head"' 61\n 62\n 63\n 64\n 63\n 65\nDATA=END\n'
+wrong 9 'the key comes twice' "$head"' 61\n 62\n 63\n 64\n 63\n 65\nDATA=END\n'
 wrong 8 'several databases' "$head"' 61\n 62\nDATA=END\nVERSION=3\n'
 wrong 8 'more text after DATA=END' "$head"' 61\n 62\nDATA=END\nx\n'
-wrong 4 'a backslash must be followed' "$text"' a\\\\\n b\nDATA=END\n'
-wrong 4 'a backslash must be followed' "$text"' a\\\\4\n b\nDATA=END\n'
-wrong 5 'a backslash must be followed' "$text"' a\n \\\\xyz\nDATA=END\n'
+wrong 4 'a backslash must be followed' "$text"' a\\\n b\nDATA=END\n'
+wrong 4 'a backslash must be followed' "$text"' a\\4\n b\nDATA=END\n'
+wrong 5 'a backslash must be followed' "$text"' a\n \\xyz\nDATA=END\n'
 wrong 6 '.' "$head"' \n 62\nDATA=END\n'
 wrong 5 'the key has 4097 bytes' "$head $(head -c 8194 /dev/zero | tr '\0' 6)"'\n 62\nDATA=END\n'
 finish 100

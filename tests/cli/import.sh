@@ -20,6 +20,7 @@ mkfifo "$tree/fifo"
 all_back() {
     (cd "$tree" && find . -type f -print0) | tr '\n\0' '\001\n' | sed 's,^\./,,' >"$dir/list"
     equal "$(hf count "$store")" "$(wc -l <"$dir/list")"
+    # shellcheck disable=SC2016 # expanded by the inner shell
     tr '\001\n' '\n\0' <"$dir/list" | xargs -0 -n 1 sh -c '"$0" get "$1" -- "$3" | cmp -s - "$2/$3"' "$tool" "$store" "$tree" ||
         failed 'a file differs'
     checks=$((checks + 1))
@@ -79,13 +80,14 @@ run 1 exists "$store" a/b/random
 long=$tree/$(head -c 200 /dev/zero | tr '\0' d)
 deep=$long
 for _ in $(seq 20); do
-    mkdir "$deep" && cd "$deep" || failed 'a deep directory'
+    mkdir "$deep" || failed 'a deep directory'
+    cd "$deep" || failed 'a deep directory'
     deep=$(head -c 200 /dev/zero | tr '\0' d)
 done
-echo deep >file
+echo deep >"$deep"
 cd /
 run 3 import "$store" "$tree"
-err_has "^holdfast: $tree: dddd.*/file: not imported: ."
+err_has "^holdfast: $tree: dddd.*: not imported: ."
 err_has 'imported 203 files'
 rm -r "$long"
 if [ "$(id -u)" -ne 0 ]; then

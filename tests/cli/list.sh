@@ -55,4 +55,4 @@ run 0 put "$store" gone x --ttl 1ms
 sleep 0.1
 run 0 keys "$store" --prefix gone
 quiet_out
-finish 40
+finish 39

@@ -68,4 +68,4 @@ try_file "$dir/odd"
 # The store itself is as good as before.
 run 0 get "$store" key
 out_is value
-finish 500
+finish 800

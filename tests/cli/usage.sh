@@ -36,6 +36,7 @@ for command in $commands; do
     run 0 help "$command"
     same "$dir/out" "$dir/help"
     grep -q "^\.It Cm $command Ar STORE" "$page" || failed "the man page does not know $command"
+    # shellcheck disable=SC2013 # options are words
     for option in $(sed -n 's/^  \(-., \)\{0,1\}--\([a-z-]*\).*/\2/p' "$dir/help"); do
         sed -n "/^\.It Cm $command /,/^\.It Cm \|^\.Sh /p; /^\.Sh DESCRIPTION/,/^\.Ss /p" "$page" |
             grep -q -e "Fl -$option\( \|\$\)" -e "Fl [a-z0-9] , Fl -$option\$" ||
@@ -84,4 +85,4 @@ silent
 run 2 get -q "$store"
 err_has 'too few operands'
 
-finish 300
+finish 480
