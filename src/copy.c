@@ -13,8 +13,10 @@
 #define CHUNK (4u * 1024 * 1024)
 
 static void thaw(struct hf__hold *holds, uint32_t held) {
-    while (held > 0)
-        hf__unlock(&holds[--held]);
+    for (uint32_t stripe = held; stripe > 0; stripe--)
+        hf__release(&holds[stripe - 1]);
+    for (uint32_t stripe = 0; stripe < held; stripe++)
+        hf__tell(&holds[stripe]);
 }
 
 static int freeze(hf_store *store, struct hf__hold *holds) {

@@ -78,7 +78,9 @@ struct hf__hold {
 void hf__lock_init(struct hf__stripe *stripe);
 int hf__lock(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struct hf__hold *hold);
 int hf__lock_any(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struct hf__hold *hold); /* quarantined, too */
-void hf__unlock(struct hf__hold *hold);
+void hf__release(struct hf__hold *hold);
+void hf__tell(const struct hf__hold *hold); /* the log, when nothing is held any more */
+void hf__unlock(struct hf__hold *hold);     /* both */
 bool hf__locks_held(const struct hf__region *region);
 
 /* recover.c */

@@ -127,14 +127,22 @@ int hf__lock(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struc
 }
 
 /* `held` is cleared first: afterwards another thread may hold the lock. */
-void hf__unlock(struct hf__hold *hold) {
-    struct hf_store *store = hold->store;
+void hf__release(struct hf__hold *hold) {
     HF_POINT("unlock");
-    store->region->held[hold->stripe] = 0;
-    pthread_mutex_unlock(&hf__stripe_at(store->region, hold->stripe)->mutex);
+    hold->store->region->held[hold->stripe] = 0;
+    pthread_mutex_unlock(&hf__stripe_at(hold->store->region, hold->stripe)->mutex);
     HF_POINT("unlocked");
+}
+
+void hf__tell(const struct hf__hold *hold) {
+    struct hf_store *store = hold->store;
     if (hold->recovered && store->log)
         store->log(store->log_context, &hold->recovery);
+}
+
+void hf__unlock(struct hf__hold *hold) {
+    hf__release(hold);
+    hf__tell(hold);
 }
 
 bool hf__locks_held(const struct hf__region *region) {

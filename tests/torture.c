@@ -5,16 +5,21 @@
  * be found. Needs the test build: the store is smaller than any that hf_open makes.
  *
  *     torture [--gets N] [--seconds N] [--seed S] [--mode store|cache] [--as threads|processes] [--readers N] [--writers N]
- *             [--blocks N] [--buckets N] [--largest BYTES] [--planted BUG]
+ *             [--blocks N] [--buckets N] [--smallest BYTES] [--largest BYTES] [--fill] [--interrupt MICROSECONDS]
+ *             [--planted BUG]
  *
- * Ends after so many gets of all readers together, or so many seconds, whichever comes first.
+ * Ends after so many gets of all readers together, or so many seconds, whichever comes first. --fill leaves no more free blocks
+ * than the store needs, so that entries move and blocks return at once. --interrupt stops every worker for a moment, again and
+ * again, at whatever instruction it is: a window of two instructions in the protocol becomes one of microseconds.
  */
 #include "check.h"
 #include "internal.h"
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -24,7 +29,7 @@ enum { STABLE = 5, FLAPPING = 5, KEYS = STABLE + FLAPPING, VALUE_MAX = 4096, WOR
 
 static struct {
     hf_store *store;
-    uint64_t seed, largest;
+    uint64_t seed, smallest, largest, interrupt_us;
     unsigned readers, writers;
     bool cache;
 } setup;
@@ -46,54 +51,100 @@ struct worker {
 static const char keys[KEYS][2] = {"k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"};
 enum { KEY_LEN = 2 };
 
+/* ---- Interruptions ------------------------------------------------------------------------------------------------------- */
+
+/* Takes some time: up to about ten microseconds, now and then much more. */
+static void dawdle(int number) {
+    static _Thread_local uint64_t seed;
+    (void)number;
+    uint64_t turns = check_below(&seed, check_below(&seed, 64) ? 3000 : 60000);
+    for (volatile uint64_t i = 0; i < turns; i++)
+        ;
+}
+
+/* Lets a timer signal this thread, with a period of its own. */
+static void be_interrupted(unsigned number) {
+    struct sigaction action = {.sa_handler = dawdle, .sa_flags = SA_RESTART};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
+    uint64_t period_ns = setup.interrupt_us * 1000 + number * 777;
+    struct itimerspec period = {{0, (long)period_ns}, {0, (long)period_ns}};
+    timer_t timer;
+    event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+    CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+    CHECK_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    CHECK_EQ(timer_settime(timer, 0, &period, NULL), 0);
+}
+
 /* ---- Readers ------------------------------------------------------------------------------------------------------------- */
 
-static bool get_one(unsigned number, uint64_t newest[KEYS]) {
+/* What one reader has seen: the newest sequence of each key, plus one if the key was gone after that. */
+struct seen {
+    uint64_t newest[KEYS];
+};
+
+static void judge(struct seen *seen, unsigned number, const void *value, size_t length, uint64_t floor) {
+    uint64_t sequence = 0, least = floor > seen->newest[number] ? floor : seen->newest[number];
+    if (!value_whole(value, length, number, &sequence))
+        check_failed(__FILE__, __LINE__, "torn value of k%u, %zu bytes, sequence %" PRIu64, number, length, sequence);
+    if (sequence < least)
+        check_failed(__FILE__, __LINE__, "stale value of k%u: %" PRIu64 " after %" PRIu64, number, sequence, least);
+    seen->newest[number] = sequence;
+}
+
+static void judge_miss(struct seen *seen, unsigned number) {
+    if (number < STABLE && !setup.cache)
+        check_failed(__FILE__, __LINE__, "false miss: k%u is only ever replaced and was not found", number);
+    seen->newest[number] |= 1;
+}
+
+static bool get_one(struct seen *seen, unsigned number) {
     unsigned char value[VALUE_MAX];
     size_t length = 0;
-    uint64_t floor = atomic_load(&shared->floors[number]), sequence = 0;
+    uint64_t floor = atomic_load(&shared->floors[number]);
     int rc = hf_get(setup.store, keys[number], KEY_LEN, value, sizeof value, &length, NULL);
     if (rc == HF_NOTFOUND) {
-        if (number < STABLE && !setup.cache)
-            check_failed(__FILE__, __LINE__, "false miss: k%u is only ever replaced and was not found", number);
+        judge_miss(seen, number);
         return false;
     }
     CHECK_RC(rc, HF_OK);
-    if (!value_whole(value, length, number, &sequence))
-        check_failed(__FILE__, __LINE__, "torn value of k%u, %zu bytes, sequence %" PRIu64, number, length, sequence);
-    if (sequence < floor || sequence < newest[number])
-        check_failed(__FILE__, __LINE__, "stale value of k%u: %" PRIu64 " after %" PRIu64, number, sequence,
-                     floor > newest[number] ? floor : newest[number]);
-    newest[number] = sequence;
+    judge(seen, number, value, length, floor);
     return true;
 }
 
-/* Every stable key exactly once. */
-static void scan_once(void) {
+/* Every stable key exactly once, and nothing that was gone before. */
+static void scan_once(struct seen *seen) {
     struct hf_item item = HF_ITEM_INIT;
-    uint64_t cursor = 0, sequence;
-    unsigned seen[KEYS] = {0};
+    uint64_t cursor = 0;
+    unsigned times[KEYS] = {0};
     int rc;
     while ((rc = hf_scan(setup.store, &cursor, 0, &item)) == HF_OK) {
-        CHECK(item.key_len == 2);
-        unsigned number = (unsigned)(((const char *)item.key)[1] - '0');
-        CHECK(number < KEYS && value_whole(item.value, item.value_len, number, &sequence));
-        seen[number]++;
+        const char *key = item.key;
+        if (key[0] != 'k')
+            continue; /* a filler */
+        unsigned number = (unsigned)(key[1] - '0');
+        CHECK(item.key_len == KEY_LEN && number < KEYS);
+        judge(seen, number, item.value, item.value_len, 0);
+        times[number]++;
     }
     CHECK_RC(rc, HF_END);
     hf_item_free(&item);
     for (unsigned i = 0; i < STABLE && !setup.cache; i++)
-        CHECK_EQ(seen[i], 1);
+        CHECK_EQ(times[i], 1);
 }
 
 static void read_on(const struct worker *worker) {
-    uint64_t seed = setup.seed + 1000 * worker->number, newest[KEYS] = {0};
-    enum { BATCH = 10000 };
+    uint64_t seed = setup.seed + 1000 * worker->number;
+    struct seen seen = {{0}};
+    enum { BATCH = 5000 };
     while (!atomic_load(&shared->stop)) {
         unsigned found = 0;
-        for (unsigned i = 0; i < BATCH; i++)
-            found += get_one((unsigned)check_below(&seed, KEYS), newest);
-        scan_once();
+        for (unsigned i = 0; i < BATCH; i++) {
+            bool there = get_one(&seen, (unsigned)check_below(&seed, KEYS));
+            found += there;
+            if (!there && setup.interrupt_us && check_below(&seed, 16) == 0)
+                scan_once(&seen);
+        }
+        scan_once(&seen);
         atomic_fetch_add(&shared->gets, BATCH);
         atomic_fetch_add(&shared->found, found);
     }
@@ -103,7 +154,7 @@ static void read_on(const struct worker *worker) {
 
 static void put_one(unsigned number, uint64_t *seed, uint64_t *sequence) {
     unsigned char value[VALUE_MAX];
-    size_t size = VALUE_MIN + check_below(seed, setup.largest - VALUE_MIN + 1);
+    size_t size = setup.smallest + check_below(seed, setup.largest - setup.smallest + 1);
     value_make(value, size, number, *sequence + 2);
     int rc = hf_put(setup.store, keys[number], KEY_LEN, value, size, NULL, NULL);
     CHECK(rc == HF_OK || rc == HF_ERR_FULL);
@@ -142,6 +193,8 @@ static void write_on(const struct worker *worker) {
 
 static void *thread_main(void *argument) {
     struct worker *worker = argument;
+    if (setup.interrupt_us)
+        be_interrupted(worker->number);
     worker->writes ? write_on(worker) : read_on(worker);
     return NULL;
 }
@@ -153,10 +206,22 @@ static int process_main(void *argument) {
 
 static void make_stable_keys(void) {
     for (unsigned i = 0; i < STABLE; i++) {
-        unsigned char value[VALUE_MIN];
-        value_make(value, VALUE_MIN, i, 2);
-        CHECK_RC(hf_put(setup.store, keys[i], KEY_LEN, value, VALUE_MIN, NULL, NULL), HF_OK);
+        unsigned char value[VALUE_MAX];
+        value_make(value, setup.smallest, i, 2);
+        CHECK_RC(hf_put(setup.store, keys[i], KEY_LEN, value, setup.smallest, NULL, NULL), HF_OK);
         atomic_store(&shared->floors[i], 2);
+    }
+}
+
+/* Entries that stay, until the store refuses more. */
+static void fill_store(void) {
+    unsigned char value[VALUE_MAX] = {0};
+    for (unsigned i = 0;; i++) {
+        char key[16];
+        int rc = hf_put(setup.store, key, (size_t)snprintf(key, sizeof key, "f%u", i), value, setup.smallest, NULL, NULL);
+        if (rc == HF_ERR_FULL)
+            return;
+        CHECK_RC(rc, HF_OK);
     }
 }
 
@@ -208,17 +273,22 @@ int test_run(int argc, char **argv) {
     bool processes = strcmp(check_text(argc, argv, "--as", "threads"), "processes") == 0;
     setup.readers = (unsigned)check_number(argc, argv, "--readers", 2);
     setup.writers = (unsigned)check_number(argc, argv, "--writers", 1);
+    setup.smallest = check_number(argc, argv, "--smallest", VALUE_MIN);
     setup.largest = check_number(argc, argv, "--largest", 150);
+    setup.interrupt_us = check_number(argc, argv, "--interrupt", 0);
     uint32_t blocks = (uint32_t)check_number(argc, argv, "--blocks", 64);
     uint32_t buckets = (uint32_t)check_number(argc, argv, "--buckets", 2);
     uint64_t gets = check_number(argc, argv, "--gets", 2000000), seconds = check_number(argc, argv, "--seconds", 600);
     unsigned count = setup.readers + setup.writers;
-    CHECK(setup.writers >= 1 && count <= WORKERS_MAX && setup.largest >= VALUE_MIN && setup.largest <= VALUE_MAX);
+    CHECK(setup.writers >= 1 && count <= WORKERS_MAX && setup.smallest >= VALUE_MIN);
+    CHECK(setup.largest >= setup.smallest && setup.largest <= VALUE_MAX);
     printf("seed %" PRIu64 ", %u readers, %u writers as %s, %u blocks, %u buckets\n", setup.seed, setup.readers, setup.writers,
            processes ? "processes" : "threads", blocks, buckets);
 
     CHECK_RC(hf__open_tiny(&setup.store, buckets, blocks, setup.cache ? HF_MODE_CACHE : HF_MODE_STORE), HF_OK);
     make_stable_keys();
+    if (check_argument(argc, argv, "--fill"))
+        fill_store();
     struct worker workers[WORKERS_MAX];
     for (unsigned i = 0; i < count; i++)
         workers[i] = (struct worker){i, i < setup.writers};

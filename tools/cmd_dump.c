@@ -155,7 +155,8 @@ static const struct option_spec dump_options[] = {
     {.name = "versions", .kind = OPTION_SWITCH, .target = &wanted.versions, .help = "jsonl: the entries' versions too"},
     {.name = "for", .kind = OPTION_CHOICE, .argument = "lmdb|bdb", .target = &wanted.reader,
      .help = "db: with the mapsize line that mdb_load needs (default) and db_load refuses, or without"},
-    {.name = "print", .kind = OPTION_SWITCH, .target = &wanted.print, .help = "db: readable characters as they are (format=print)"},
+    {.name = "print", .kind = OPTION_SWITCH, .target = &wanted.print,
+     .help = "db: readable characters as they are (format=print)"},
     {.name = NULL},
 };
 

@@ -110,7 +110,10 @@ static int run_log(int argc, char **argv) {
     return code;
 }
 
-static const struct option_spec log_options[] = {JSON_OPTION("print one JSON object on a line for each recovery"), {.name = NULL}};
+static const struct option_spec log_options[] = {
+    JSON_OPTION("print one JSON object on a line for each recovery"),
+    {.name = NULL},
+};
 
 const struct command command_log = {
     .name = "log",

@@ -92,7 +92,8 @@ static int keys(int argc, char **argv) {
 static const struct option_spec keys_options[] = {
     {.name = "prefix", .kind = OPTION_TEXT, .argument = "P", .target = &wanted.prefix,
      .help = "only keys that begin with P (every key is looked at)"},
-    {.name = "sort", .kind = OPTION_SWITCH, .target = &wanted.sort, .help = "in the order of their bytes (needs memory for all keys)"},
+    {.name = "sort", .kind = OPTION_SWITCH, .target = &wanted.sort,
+     .help = "in the order of their bytes (needs memory for all keys)"},
     {.name = "nul", .letter = '0', .kind = OPTION_SWITCH, .target = &wanted.nul,
      .help = "end each key with a NUL byte, not a newline (for xargs -0)"},
     {.name = "hex", .kind = OPTION_SWITCH, .target = &wanted.hex, .help = "print keys, and take P, in hexadecimal"},

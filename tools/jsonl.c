@@ -46,40 +46,29 @@ void jsonl_print_end(uint64_t entries) {
 
 /* ---- Reading -------------------------------------------------------------------------------------------------------------- */
 
-enum field {
-    FIELD_KEY = 1,
-    FIELD_VALUE = 2,
-    FIELD_FLAGS = 4,
-    FIELD_EXPIRES = 8,
-    FIELD_TTL = 16,
-    FIELD_VERSION = 32,
-    FIELD_START = 64,
-    FIELD_END = 128,
-    FIELDS_ENTRY = FIELD_KEY | FIELD_VALUE,
-};
+enum field { FIELD_KEY, FIELD_VALUE, FIELD_FLAGS, FIELD_EXPIRES, FIELD_TTL, FIELD_VERSION, FIELD_START, FIELD_END, FIELD_COUNT };
 
 /* One line, read. */
 struct record {
-    unsigned fields; /* which were there */
+    bool has[FIELD_COUNT];
+    unsigned count; /* of the fields it has */
     struct json_bytes key;
     struct json_bytes value;
-    uint64_t numbers[FIELD_END + 1]; /* by field */
+    uint64_t numbers[FIELD_COUNT]; /* 0 if it has not */
 };
 
+/* FIELD_COUNT: no such field. */
 static enum field find_field(const struct json_bytes *name) {
-    static const struct {
-        const char *name;
-        enum field field;
-    } fields[] = {{"key", FIELD_KEY},          {"value", FIELD_VALUE},  {"flags", FIELD_FLAGS},      {"expires_ms", FIELD_EXPIRES},
-                  {"ttl_ms", FIELD_TTL}, {"version", FIELD_VERSION}, {"holdfast", FIELD_START}, {"end", FIELD_END}};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        if (json_is(name, fields[i].name))
-            return fields[i].field;
-    }
-    return 0;
+    static const char *const names[] = {"key", "value", "flags", "expires_ms", "ttl_ms", "version", "holdfast", "end"};
+    enum field field = 0;
+    while (field < FIELD_COUNT && !json_is(name, names[field]))
+        field++;
+    return field;
 }
 
 static bool read_field(struct json_reader *reader, enum field field, struct record *record) {
+    record->has[field] = true;
+    record->count++;
     if (field == FIELD_KEY)
         return json_read_bytes(reader, &record->key);
     if (field == FIELD_VALUE)
@@ -90,15 +79,14 @@ static bool read_field(struct json_reader *reader, enum field field, struct reco
 static bool read_record(struct loader *loader, char *line, size_t length, struct record *record) {
     struct json_reader reader = json_open(line, length);
     struct json_bytes name;
-    record->fields = 0;
+    *record = (struct record){.count = 0};
     while (json_next(&reader, &name)) {
         enum field field = find_field(&name);
-        if (field == 0 || record->fields & field) {
+        if (field == FIELD_COUNT || record->has[field]) {
             struct shown shown;
-            return loader_wrong(loader, "%s field '%s'", field == 0 ? "unknown" : "repeated",
+            return loader_wrong(loader, "%s field '%s'", field == FIELD_COUNT ? "unknown" : "repeated",
                                 show_bytes(name.data, name.length, &shown));
         }
-        record->fields |= field;
         if (!read_field(&reader, field, record))
             break;
     }
@@ -108,20 +96,17 @@ static bool read_record(struct loader *loader, char *line, size_t length, struct
 }
 
 static bool load_record(struct loader *loader, const struct record *record) {
-    if ((record->fields & FIELDS_ENTRY) != FIELDS_ENTRY)
-        return loader_wrong(loader, "the entry has no %s", record->fields & FIELD_KEY ? "value" : "key");
-    if (record->fields & (FIELD_START | FIELD_END))
+    if (!record->has[FIELD_KEY] || !record->has[FIELD_VALUE])
+        return loader_wrong(loader, "the entry has no %s", record->has[FIELD_KEY] ? "value" : "key");
+    if (record->has[FIELD_START] || record->has[FIELD_END])
         return loader_wrong(loader, "an entry cannot have the field 'holdfast' or 'end'");
-    if (record->fields & FIELD_FLAGS && record->numbers[FIELD_FLAGS] > UINT32_MAX)
+    if (record->numbers[FIELD_FLAGS] > UINT32_MAX)
         return loader_wrong(loader, "flags are at most %" PRIu32, UINT32_MAX);
     struct entry entry = {.key = record->key.data, .key_len = record->key.length,
-                          .value = record->value.data, .value_len = record->value.length};
-    if (record->fields & FIELD_FLAGS)
-        entry.flags = (uint32_t)record->numbers[FIELD_FLAGS];
-    if (record->fields & FIELD_EXPIRES)
-        entry.expires_ms = record->numbers[FIELD_EXPIRES];
-    else if (record->fields & FIELD_TTL && record->numbers[FIELD_TTL] > 0 &&
-             __builtin_add_overflow(clock_ms(), record->numbers[FIELD_TTL], &entry.expires_ms))
+                          .value = record->value.data, .value_len = record->value.length,
+                          .flags = (uint32_t)record->numbers[FIELD_FLAGS], .expires_ms = record->numbers[FIELD_EXPIRES]};
+    uint64_t ttl_ms = record->numbers[FIELD_TTL];
+    if (!record->has[FIELD_EXPIRES] && ttl_ms > 0 && __builtin_add_overflow(clock_ms(), ttl_ms, &entry.expires_ms))
         entry.expires_ms = UINT64_MAX;
     if (entry.expires_ms > EXPIRES_MAX)
         return loader_wrong(loader, "the entry expires later than a store can tell");
@@ -135,7 +120,7 @@ struct frame {
 };
 
 static bool start_dump(struct loader *loader, const struct record *record, struct frame *frame) {
-    if (record->fields != FIELD_START || frame->inside)
+    if (record->count != 1 || frame->inside)
         return loader_wrong(loader, "a dump begins with {\"holdfast\":%d} alone, after the end of the one before", JSONL_VERSION);
     if (record->numbers[FIELD_START] != JSONL_VERSION)
         return loader_wrong(loader, "the dump has version %" PRIu64 "; this program reads version %d",
@@ -145,7 +130,7 @@ static bool start_dump(struct loader *loader, const struct record *record, struc
 }
 
 static bool end_dump(struct loader *loader, const struct record *record, struct frame *frame) {
-    if (record->fields != FIELD_END || !frame->inside)
+    if (record->count != 1 || !frame->inside)
         return loader_wrong(loader, "the end of a dump that has not begun");
     if (record->numbers[FIELD_END] != frame->entries)
         return loader_wrong(loader, "the dump should have %" PRIu64 " entries but has %" PRIu64, record->numbers[FIELD_END],
@@ -155,13 +140,13 @@ static bool end_dump(struct loader *loader, const struct record *record, struct 
 }
 
 static bool take_record(struct loader *loader, const struct record *record, struct frame *frame) {
-    if (record->fields & FIELDS_ENTRY) {
+    if (record->has[FIELD_KEY] || record->has[FIELD_VALUE]) {
         frame->entries++;
         return load_record(loader, record);
     }
-    if (record->fields & FIELD_START)
+    if (record->has[FIELD_START])
         return start_dump(loader, record, frame);
-    if (record->fields & FIELD_END)
+    if (record->has[FIELD_END])
         return end_dump(loader, record, frame);
     return loader_wrong(loader, "the entry has no key");
 }
@@ -177,6 +162,7 @@ bool jsonl_load(struct loader *loader) {
             return false;
     }
     if (more == 0 && frame.inside)
-        return loader_wrong(loader, "the dump is cut off: its last line, {\"end\":%" PRIu64 "} or more, is missing", frame.entries);
+        return loader_wrong(loader, "the dump is cut off: its last line, {\"end\":%" PRIu64 "} or more, is missing",
+                            frame.entries);
     return more == 0;
 }

@@ -52,7 +52,7 @@ bool parse_size(const char *text, uint64_t *bytes) {
     return !__builtin_mul_overflow(*bytes, UINT64_C(1) << (10 * (suffix - suffixes + 1)), bytes);
 }
 
-/* "1.25" in units of `unit`, in whole numbers, so that no rounding of floating point comes in; at most 9 digits after the point. */
+/* "1.25" in units of `unit`, in whole numbers, so that floating point rounds nothing; at most 9 digits after the point. */
 static bool parse_decimal(const char **text, uint64_t unit, uint64_t *value) {
     uint64_t whole;
     if (!parse_digits(text, 10, &whole) || __builtin_mul_overflow(whole, unit, value))

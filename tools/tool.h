@@ -83,7 +83,7 @@ struct tool_settings {
 };
 extern struct tool_settings tool;
 
-/* Parses argv[0..argc) for `tool.command`: sets the targets and leaves the operands in argv[0..*operands). False: told the user. */
+/* Parses argv[0..argc) for `tool.command`: sets the targets, leaves the operands in argv[0..*operands). False: told the user. */
 bool parse_options(int argc, char **argv, int *operands);
 
 /* The options that a command takes besides its own: --help, --quiet, and --timeout if it writes. Ends with a NULL name. */

@@ -20,8 +20,8 @@ size_near 67108864
 equal "$(stat -c %a "$store")" 600
 equal "$(field mode)" store
 run 0 info "$store"
-for word in 'store id' created 'mode  *store' 'file size  *64.0 MiB' 'promised entries' 'largest value' stripes heap index format \
-    'verified  *yes' 'unfinished  *0 stripes'; do
+for word in 'store id' created 'mode  *store' 'file size  *64.0 MiB' 'promised entries' 'largest value' stripes heap index \
+    format 'verified  *yes' 'unfinished  *0 stripes'; do
     out_has "^$word"
 done
 sum=$(cksum <"$store")

@@ -73,7 +73,7 @@ run 0 get "$dir/copy" --hex 6e756c006b6579
 out_is 00
 loads '{"key":"hand","value":"1","ttl_ms":60000}'
 run 0 get "$dir/copy" hand --meta
-out_has 'ttl_ms=5[0-9]\{4\} '
+out_has 'ttl_ms=\(60000\|5[0-9]\{4\}\) '
 loads '{"key":"hand","value":"1","ttl_ms":0,"expires_ms":0}'
 run 0 get "$dir/copy" hand --meta
 out_has 'ttl_ms=0 '

@@ -35,8 +35,8 @@ run 0 log "$store" --json
 quiet_out
 run 0 check "$store"
 silent
-out_is "$store: sound: 98 entries, $(hf dump "$store" --format db | sed '/^ /!d; s/ //' | tr -d '\n' | wc -c | awk '{print $1 / 2}') \
-bytes of keys and values, 0 violations"
+digits=$(hf dump "$store" --format db | sed '/^ /!d; s/ //' | tr -d '\n' | wc -c)
+out_is "$store: sound: 98 entries, $((digits / 2)) bytes of keys and values, 0 violations"
 run 0 check "$store" --read-only
 out_has "^$store: sound (read-only check): 98 entries, "
 run 0 check "$store" --json

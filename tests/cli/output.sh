@@ -19,8 +19,9 @@ failing() {
 }
 
 if [ -c /dev/full ]; then
-    for command in 'get key:1' 'get key:1 key:2' 'get key:1 --json' 'keys' 'keys --sort' 'keys --json' 'count' 'dump' 'dump --sort' \
-        'dump --format db' 'dump --format db --print' 'stats' 'stats --json' 'info' 'info --json' 'check' 'check --json'; do
+    for command in 'get key:1' 'get key:1 key:2' 'get key:1 --json' 'keys' 'keys --sort' 'keys --json' 'count' 'dump' \
+        'dump --sort' 'dump --format db' 'dump --format db --print' 'stats' 'stats --json' 'info' 'info --json' 'check' \
+        'check --json'; do
         # shellcheck disable=SC2086 # several words on purpose
         set -- $command
         name=$1
@@ -80,7 +81,8 @@ head -c 500000 /dev/zero >"$dir/tree/b"
 bar() {
     checks=$((checks + 3))
     script -qec "$2" "$dir/typescript" >/dev/null </dev/null || failed "on a terminal: $2"
-    grep -q "$(printf '\r\033\\[K')$1 \(\[#* *\] *[0-9]*%\|[0-9]\)" "$dir/typescript" || failed "no bar: $2: $(cat -v "$dir/typescript")"
+    grep -q "$(printf '\r\033\\[K')$1 \(\[#* *\] *[0-9]*%\|[0-9]\)" "$dir/typescript" ||
+        failed "no bar: $2: $(cat -v "$dir/typescript")"
     script -qec "$2 -q" "$dir/typescript" >/dev/null </dev/null || failed "quietly on a terminal: $2"
     ! grep -q "$(printf '\033')" "$dir/typescript" || failed "a bar with --quiet: $2"
     sh -c "$2" >"$dir/out" 2>"$dir/err" </dev/null || failed "not on a terminal: $2: $(cat "$dir/err")"

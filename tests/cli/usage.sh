@@ -11,8 +11,8 @@ same "$dir/out" "$dir/overview"
 run 0 -h
 same "$dir/out" "$dir/overview"
 commands=$(sed -n 's/^  \([a-z]\{1,\}\)  .*/\1/p' "$dir/overview")
-equal "$(echo "$commands" | sort | tr '\n' ' ')" "append chaos check clear copy count create del dump exists get import incr info \
-keys load log put repair stats take touch "
+equal "$(echo "$commands" | sort | tr '\n' ' ')" "append chaos check clear copy count create del dump exists get import \
+incr info keys load log put repair stats take touch "
 
 run 0 --version
 out_has '^holdfast [0-9]*\.[0-9]*\.[0-9]*$'
@@ -48,6 +48,12 @@ for command in $commands; do
     run 2 "$command" --no-such-option
     err_has "unknown option '--no-such-option'.*see 'holdfast $command --help'"
     quiet_out
+done
+# And nothing else: every option of the page is one of these (-p is mdb_dump's).
+hf_options=$(for command in $commands; do hf help "$command" | sed -n 's/^  \(-., \)\{0,1\}--\([a-z-]*\).*/\2/p'; done)
+for option in $(grep -o 'Fl -[a-z-]*' "$page" | sed 's/Fl -//' | sort -u) version; do
+    echo "$hf_options version" | tr ' ' '\n' | grep -qx -e "$option" || failed "the man page has --$option, which is no option"
+    checks=$((checks + 1))
 done
 for command in info touch clear keys count dump copy stats log check repair chaos create; do
     run 2 "$command" a b c d
