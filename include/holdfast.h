@@ -37,9 +37,10 @@
  *   G  Hostile file. Whatever bytes the file holds, also while they change, a reader never reads out of bounds, never loops
  *      without bound and never crashes: it returns a typed error or a miss.
  *   H  Scan. A key present during the whole scan is returned exactly once.
- *   I  Capacity. A store created for N entries of up to B bytes each (key and value together) accepts N such entries, with a
- *      probability of failure below 1e-9 for keys not chosen against the store's seed. In store mode replacing a value by one of
- *      the same size or smaller never fails for lack of room, and fragmentation alone never causes "full".
+ *   I  Capacity. A store created for N entries of up to B bytes each (the key, rounded up to a multiple of 8, and the value)
+ *      accepts N such entries, with a probability of failure below 1e-9 for keys not chosen against the store's seed. In store
+ *      mode replacing a value by one of the same size or smaller never fails for lack of room, and fragmentation alone never
+ *      causes "full".
  *   J  Fork. Handles keep working in children after fork(), also when another thread held a lock at that moment.
  *
  * Caveats, each with its remedy
@@ -54,6 +55,8 @@
  *     forked into another PID namespace finds its handles read-only.
  *   - Writers of one store use one C library and one word size: glibc, musl, 32 and 64 bit lay mutexes out differently. hf_open
  *     refuses with HF_ERR_ABI. Remedy: hf_scan or `holdfast dump` with the old program, load with the new.
+ *   - A file that was restored by writing over it in place, in the same boot, cannot be told from one that was not. Remedy:
+ *     restore by rename, or run hf_repair.
  *   - Values survive the death of every process at once, but reach the disk when the kernel writes them: power loss can lose
  *     recent writes. Remedy: hf_sync, or hf_copy for a snapshot.
  *   - Children made by clone() without the C library's fork() must not use a handle: their thread id is not known to it.
@@ -67,8 +70,10 @@
  *
  * Threads and signals. A handle may be used by any number of threads at once; hf_close only when no other call on it is running.
  * A call made from a signal handler that interrupted a call of the same thread never hangs: reads work, and a write of the
- * stripe that the interrupted call holds returns HF_ERR_REENTERED. No call changes the signal mask, installs a handler, starts a
- * thread or makes a child.
+ * stripe that the interrupted call holds returns HF_ERR_REENTERED. hf_open, hf_close and fork() are not for signal handlers that
+ * may interrupt hf_open or hf_close. A write from a handler that interrupted a write should be avoided all the same: a process
+ * killed in the few instructions in which the C library was just taking a lock would leave that lock held. No call changes the
+ * signal mask, installs a handler, starts a thread or makes a child.
  *
  * Results. 0 (HF_OK): done. Above 0: a defined answer, such as HF_NOTFOUND. Below 0: a failure, for which hf_explain() gives a
  * sentence with the reason and the remedy. Outputs are written only where a function says so.
@@ -214,12 +219,13 @@ typedef void hf_log_fn(void *context, const struct hf_recovery *recovery);
  * Zero means the default in every field, so that `struct hf_options o = HF_OPTIONS_INIT;` is complete. The fields from `mode` to
  * `file_mode` speak when a store is made and are ignored when one is opened: hf_info tells what it has.
  *
- * capacity    bytes of the file. 0: derived from entries and entry_size, or 64 MiB if entries is 0 too.
+ * capacity    bytes of the file at most; up to 2 % less are used. 0: derived from entries and entry_size, or 64 MiB if entries
+ *             is 0 too.
  * entries     how many entries the store promises to take (guarantee I). 0: as many as fit into the capacity.
- * entry_size  bytes of key and value together of a typical entry, the B of guarantee I. 0: as large as capacity and entries
- *             allow if both are given, else 128.
+ * entry_size  bytes of key (rounded up to a multiple of 8) and value of a typical entry, the B of guarantee I. 0: as large as
+ *             capacity and entries allow if both are given, else 128.
  * max_value   bytes of the largest value, up to HF_VALUE_MAX. 0: capacity / 1024, but at least 4 KiB and entry_size and at most
- *             512 KiB. Every stripe has room for 16 of them.
+ *             512 KiB. Every stripe has room for 16 of them, or 4 if `stripes` is given.
  * stripes     a power of two up to HF_STRIPES_MAX. 0: as many as leave each 1,024 expected entries and room for 16 of the
  *             largest, at most 256 (more if they would exceed 16 MiB each).
  * timeout_ms  the longest wait for one lock, milliseconds. 0: 10,000. HF_FOREVER: no deadline.
@@ -258,8 +264,10 @@ struct hf_options {
  */
 HF_CHECKED int hf_open(hf_store **store, const char *path, const struct hf_options *options);
 
-/* As hf_open, for an open descriptor: a memfd, or one inherited. It is duplicated and may be closed afterwards. An empty file
- * becomes a new store with HF_CREATE. Needs a descriptor open for reading, and for writing unless HF_RDONLY. */
+/* As hf_open, for an open descriptor: a memfd, or one inherited. It may be closed afterwards. With HF_CREATE an empty file
+ * becomes a new store, also one that a killed creator left half made; of several creators one makes it and the others wait.
+ * Needs a descriptor open for reading; unless HF_RDONLY the file is opened anew through /proc/self/fd, for which the process
+ * needs the permission to read and write it. */
 HF_CHECKED int hf_open_fd(hf_store **store, int fd, const struct hf_options *options);
 
 /* Makes a store without a name, shared with the children forked after this call, gone when the last of them has ended. */
@@ -297,7 +305,8 @@ struct hf_meta {
 HF_CHECKED int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                       struct hf_meta *meta);
 
-/* As hf_get, into fresh memory that the caller ends with free(). One NUL byte follows the value, not counted in *value_len.
+/* As hf_get, into fresh memory that the caller ends with free(). One NUL byte follows the value, not counted in *value_len,
+ * which may not be NULL here.
  * HF_ERR_MEMORY: no memory. *value is NULL on any result other than HF_OK. */
 HF_CHECKED int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, size_t *value_len,
                           struct hf_meta *meta);
@@ -324,13 +333,14 @@ enum hf_condition {
 };
 
 struct hf_put_options {
-    size_t size;        /* sizeof(struct hf_put_options); HF_PUT_INIT sets it */
-    uint64_t ttl_ms;    /* milliseconds to live; 0: for ever                  */
-    uint64_t version;   /* with HF_IF_VERSION                                 */
-    uint32_t flags;     /* the user's, stored with the value                  */
-    uint32_t condition; /* enum hf_condition                                  */
+    size_t size;         /* sizeof(struct hf_put_options); HF_PUT_INIT sets it                            */
+    uint64_t ttl_ms;     /* milliseconds to live; 0: for ever. Moments after the year 10889 are that year */
+    uint64_t version;    /* with HF_IF_VERSION                                                            */
+    uint32_t flags;      /* the user's, stored with the value                                             */
+    uint32_t condition;  /* enum hf_condition                                                             */
+    uint64_t expires_ms; /* in place of ttl_ms, the moment: milliseconds since 1970                       */
 };
-#define HF_PUT_INIT { sizeof(struct hf_put_options), 0, 0, 0, 0 }
+#define HF_PUT_INIT { sizeof(struct hf_put_options), 0, 0, 0, 0, 0 }
 
 /* Stores a value. `options` and `version` may be NULL; *version is the entry's new version, on HF_OK. An entry that has expired
  * counts as absent. */
@@ -490,7 +500,7 @@ struct hf_info {
     uint64_t created_ms;   /* milliseconds since 1970                                    */
     uint64_t file_size;    /* bytes                                                      */
     uint64_t entries;      /* the promise of guarantee I: so many entries ...            */
-    uint32_t entry_size;   /* ... of up to so many bytes of key and value together       */
+    uint32_t entry_size;   /* ... of up to so many bytes of key (in eights) and value    */
     uint32_t max_value;    /* bytes                                                      */
     uint32_t mode;         /* enum hf_mode                                               */
     uint32_t stripes;

@@ -46,6 +46,7 @@ static void write_identity(struct hf__live *live, const struct hf__identity *ide
     hf__store(&live->boot_id[1], identity->boot_id[1]);
     hf__store(&live->device, identity->device);
     hf__store(&live->inode, identity->inode);
+    hf__store(&live->birth, identity->birth);
     hf__store(&live->namespace_device, identity->namespace_device);
     hf__store(&live->namespace_inode, identity->namespace_inode);
     hf__in_order();
@@ -96,8 +97,8 @@ static int namespace_check(const struct hf__region *region, const struct hf__ide
                     "the store's writers live in another PID namespace: share it (docker run --pid=...), or open read-only");
 }
 
-static void pause_ms(long milliseconds) {
-    struct timespec pause = { .tv_sec = 0, .tv_nsec = milliseconds * 1000000 };
+void hf__pause(void) {
+    struct timespec pause = { .tv_sec = 0, .tv_nsec = 2000000 };
     nanosleep(&pause, NULL);
 }
 
@@ -135,7 +136,7 @@ int hf__attach(struct hf__region *region, uint32_t timeout_ms) {
         if (timeout_ms != HF_FOREVER && hf__monotonic_us() >= deadline)
             return hf__fail(HF_ERR_TIMEOUT,
                             "another process keeps the store file locked without opening it as a writer: 'lslocks' names it");
-        pause_ms(2);
+        hf__pause();
     }
     return result;
 }

@@ -133,15 +133,20 @@ static int take_version(hf_store *store, const void *key, size_t key_len, uint64
 int hf_take(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
             struct hf_meta *meta) {
     struct hf_meta read;
+    size_t length;
     int result;
     if (store && !store->region->writable)
         return hf__result(HF_ERR_READONLY);
     do {
-        result = hf_get(store, key, key_len, buffer, size, value_len, &read);
+        result = hf_get(store, key, key_len, buffer, size, &length, &read);
         if (result == HF_OK)
             result = take_version(store, key, key_len, read.version);
     } while (result == HF_CHANGED);
-    if (meta && (result == HF_OK || result == HF_TRUNCATED))
+    if (result != HF_OK && result != HF_TRUNCATED)
+        return result;
+    if (value_len)
+        *value_len = length;
+    if (meta)
         *meta = read;
     return result;
 }

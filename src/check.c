@@ -44,7 +44,7 @@ enum hf_invariant hf__check_entry(const struct hf__region *region, uint32_t stri
 
 static void check_blocks(struct checker *checker, const struct hf__view *view, uint32_t slot) {
     const struct hf__region *region = checker->region;
-    uint32_t at = (uint32_t)(view->block - hf__first_block(region, checker->stripe)), end = at + view->blocks;
+    uint32_t at = hf__within(region, checker->stripe, view), end = at + view->blocks;
     if (hf__next_free(region, checker->stripe, at, end) != end)
         found(checker, HF_I8_USED, slot);
     if (hf__next_entry(region, checker->stripe, at, end) != at)
@@ -151,7 +151,8 @@ static void check_counters(struct checker *checker) {
 }
 
 void hf__check_stripe(const struct hf__region *region, uint32_t stripe, struct hf__findings *findings) {
-    struct checker checker = { .region = region, .header = hf__stripe_at(region, stripe), .stripe = stripe, .findings = findings };
+    struct checker checker = { .region = region, .stripe = stripe, .findings = findings };
+    checker.header = hf__stripe_at(region, stripe);
     uint32_t first = stripe * hf__slots_of_stripe(region), end = first + hf__slots_of_stripe(region);
     for (uint32_t slot = first; slot < end; slot++)
         check_slot(&checker, slot);

@@ -14,7 +14,7 @@ static void empty_stripe(const struct hf__region *region, uint32_t stripe) {
     header->reserve_len = region->evicts ? 0 : region->geometry.blocks;
 }
 
-/* The superblock comes last: a file that was left half made is no store. */
+/* The magic comes last: until then the file is none. */
 int hf__format(int fd, const struct hf__geometry *geometry) {
     struct hf__superblock superblock;
     hf__superblock_make(&superblock, geometry);
@@ -29,7 +29,10 @@ int hf__format(int fd, const struct hf__geometry *geometry) {
     for (uint32_t stripe = 0; stripe < geometry->stripes; stripe++)
         empty_stripe(&region, stripe);
     HF_POINT("create:stripes");
-    memcpy(region.base, &superblock, sizeof superblock);
+    size_t magic = sizeof superblock.magic;
+    memcpy(region.base + magic, (unsigned char *)&superblock + magic, sizeof superblock - magic);
+    hf__fence_release();
+    memcpy(region.base, superblock.magic, magic);
     munmap(region.base, geometry->file_size);
     HF_POINT("create:complete");
     return HF_OK;
@@ -51,19 +54,35 @@ int hf__create(const char *path, const struct hf_options *options) {
     return result;
 }
 
-/* An empty file that came as a descriptor, by whoever locks it first. */
+/* Whether nothing was ever written where the superblock, the live part and the ring will be: the file is empty, or a creator
+ * was killed before it was done. */
+static bool unmade(int fd) {
+    unsigned char bytes[HF__STRIPES_AT] = { 0 };
+    ssize_t length = pread(fd, bytes, sizeof bytes, 0);
+    for (ssize_t i = 0; i < length; i++)
+        if (bytes[i] != 0)
+            return false;
+    return length >= 0;
+}
+
 int hf__create_in(int fd, const struct hf_options *options) {
     struct hf__geometry geometry;
-    int result = hf__geometry_make(&geometry, options);
-    if (result != HF_OK)
-        return result;
-    int error = hf__file_lock(fd, F_WRLCK);
-    if (error != 0)
-        return error == EAGAIN || error == EACCES ? HF_ERR_BUSY : hf__fail_errno("cannot lock the file");
-    if (lseek(fd, 0, SEEK_END) == 0)
-        result = hf__format(fd, &geometry);
-    if (result != HF_OK && ftruncate(fd, 0) != 0)
-        result = hf__fail_errno("ftruncate");
+    int result = HF_OK, error = 0;
+    uint64_t deadline = hf__monotonic_us() + (uint64_t)options->timeout_ms * 1000;
+    while (unmade(fd) && (error = hf__file_lock(fd, F_WRLCK)) != 0) {
+        if (error != EAGAIN && error != EACCES)
+            return hf__fail_errno("cannot lock the file");
+        if (options->timeout_ms != HF_FOREVER && hf__monotonic_us() >= deadline)
+            return hf__fail(HF_ERR_TIMEOUT, "another process keeps the file locked and makes no store in it");
+        hf__pause();
+    }
+    if (unmade(fd)) {
+        result = hf__geometry_make(&geometry, options);
+        if (result == HF_OK)
+            result = hf__format(fd, &geometry);
+        if (result != HF_OK && ftruncate(fd, 0) != 0)
+            result = hf__fail_errno("ftruncate");
+    }
     hf__file_lock(fd, F_UNLCK);
     return result;
 }

@@ -34,7 +34,7 @@ void hf__move(const struct hf__region *region, uint32_t stripe, const struct hf_
     uint64_t word = hf__load(hf__slot_at(region, spot->slot));
     hf__publish(hf__slot_at(region, spot->slot), hf__word(hf__word_tag(word), hf__word_heat(word), view->blocks, block));
     hf__step(header, HF__STEP_MOVE_PUBLISH);
-    hf__unmark(region, stripe, (uint32_t)(view->block - hf__first_block(region, stripe)), view->blocks);
+    hf__unmark(region, stripe, hf__within(region, stripe, view), view->blocks);
     hf__count(&header->moves, 1);
     hf__step(header, HF__STEP_MOVE_FREE);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Results, names and the sentence for hf_explain. The sentence belongs to the thread, so that a shared handle has no error state. */
+/* Results, names and the sentence for hf_explain. The sentence belongs to the thread: a shared handle has no error state. */
 #include "internal.h"
 
 #include <errno.h>

@@ -54,12 +54,12 @@ uint32_t hf__file_mode(int fd) {
     return fstat(fd, &file) == 0 ? file.st_mode & 07777 : 0600;
 }
 
-/* "DIR/.NAME.RANDOM", beside the file it will become. */
+/* "DIR/.holdfast.RANDOM", beside the file it will become. */
 static char *temporary_name(const char *path) {
     char *name = NULL;
     const char *slash = strrchr(path, '/');
     int directory = slash ? (int)(slash - path) + 1 : 0;
-    if (asprintf(&name, "%.*s.%s.%016llx", directory, path, path + directory, (unsigned long long)hf__random()) < 0)
+    if (asprintf(&name, "%.*s.holdfast.%016llx", directory, path, (unsigned long long)hf__random()) < 0)
         return NULL;
     return name;
 }
@@ -83,10 +83,9 @@ int hf__file_begin(struct hf__new_file *file, const char *path, uint32_t mode) {
         if (file->temporary)
             file->fd = open(file->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, (mode_t)mode);
     }
-    if (file->fd >= 0)
-        return hf__file_system_check(file->fd);
-    int result = hf__fail_errno("cannot make a file in that directory");
-    hf__file_abandon(file);
+    int result = file->fd >= 0 ? hf__file_system_check(file->fd) : hf__fail_errno("cannot make a file in that directory");
+    if (result != HF_OK)
+        hf__file_abandon(file);
     return result;
 }
 

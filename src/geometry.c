@@ -22,7 +22,7 @@ struct plan {
     uint64_t entries;
     uint32_t entry_blocks;
     uint32_t largest_blocks;
-    uint32_t room; /* of the largest, in each stripe */
+    uint32_t room; /* of the largest, in each stripe, with the reserve */
     uint32_t stripes;
     bool reserve;
 };
@@ -108,8 +108,8 @@ static uint32_t default_max_value(uint64_t bytes, uint32_t entry_size) {
     return value < entry_size ? entry_size : (uint32_t)value;
 }
 
-static uint32_t default_stripes(uint64_t entries, uint64_t heap, uint32_t largest_blocks) {
-    uint64_t room = (uint64_t)STRIPE_ROOM * largest_blocks * HF__BLOCK;
+/* `room` is the least number of bytes a stripe needs. */
+static uint32_t default_stripes(uint64_t entries, uint64_t heap, uint64_t room) {
     uint32_t stripes = DEFAULT_STRIPES;
     while (stripes > 1 && (entries / stripes < STRIPE_ENTRIES || heap / stripes < room))
         stripes /= 2;
@@ -119,15 +119,18 @@ static uint32_t default_stripes(uint64_t entries, uint64_t heap, uint32_t larges
     return stripes;
 }
 
-/* Fills what is left of the capacity with heap. */
-static void use_rest(struct hf__geometry *geometry, uint64_t capacity) {
+/* Fills what is left of the capacity with heap; false if that is more than the format can number. */
+static bool use_rest(struct hf__geometry *geometry, uint64_t capacity) {
     uint64_t rest = capacity - geometry->file_size;
     uint64_t more = rest / geometry->stripes / (64 * HF__BLOCK + 16) * 64;
     struct hf__geometry larger = *geometry;
     larger.blocks += (uint32_t)more;
     hf__geometry_parts(&larger);
-    if (more > 0 && counts_fit(larger.stripes, larger.buckets, geometry->blocks + more) && larger.file_size <= capacity)
+    if (more > 0 && !counts_fit(larger.stripes, larger.buckets, geometry->blocks + more))
+        return false;
+    if (larger.file_size <= capacity)
         *geometry = larger;
+    return true;
 }
 
 static int too_small(struct plan *plan, const struct hf_options *options) {
@@ -135,7 +138,7 @@ static int too_small(struct plan *plan, const struct hf_options *options) {
     if (!lay_out(&geometry, plan))
         return hf__fail(HF_ERR_ARGUMENT, "the store would have more than 2^32 blocks of %u bytes: ask for less", HF__BLOCK);
     return hf__fail(HF_ERR_ARGUMENT,
-                    "capacity %llu is too small for %llu entries, values of up to %u bytes and %u stripes: at least %llu is needed",
+                    "capacity %llu is too small for %llu entries, values of up to %u bytes and %u stripes: %llu is needed",
                     (unsigned long long)options->capacity, (unsigned long long)plan->entries, options->max_value, plan->stripes,
                     (unsigned long long)geometry.file_size);
 }
@@ -153,8 +156,8 @@ static int solve(struct hf__geometry *geometry, struct plan *plan, const struct 
     }
     if (!lay_out(geometry, plan) || (options->capacity && geometry->file_size > options->capacity))
         return too_small(plan, options);
-    if (options->capacity)
-        use_rest(geometry, options->capacity);
+    if (options->capacity && !use_rest(geometry, options->capacity))
+        return hf__fail(HF_ERR_ARGUMENT, "capacity is out of range: a store has at most 2^32 blocks of %u bytes", HF__BLOCK);
     return HF_OK;
 }
 
@@ -171,9 +174,10 @@ int hf__geometry_make(struct hf__geometry *geometry, const struct hf_options *wi
     if (options.max_value + HF_KEY_MAX < options.entry_size)
         return hf__fail(HF_ERR_ARGUMENT, "entry_size %u is larger than the largest key and value", options.entry_size);
     plan.largest_blocks = hf__blocks_for(HF_KEY_MAX, options.max_value);
-    plan.room = options.stripes ? STRIPE_ROOM_LEAST : STRIPE_ROOM;
+    plan.room = (options.stripes ? STRIPE_ROOM_LEAST : STRIPE_ROOM) + (plan.reserve ? 2 : 0);
     uint64_t expected = options.entries ? options.entries : bytes / (plan.entry_blocks * HF__BLOCK + 40);
-    plan.stripes = options.stripes ? options.stripes : default_stripes(expected, bytes - bytes / 16, plan.largest_blocks);
+    uint64_t room = (uint64_t)plan.room * plan.largest_blocks * HF__BLOCK;
+    plan.stripes = options.stripes ? options.stripes : default_stripes(expected, bytes - bytes / 16, room);
 
     memset(geometry, 0, sizeof *geometry);
     int result = solve(geometry, &plan, &options);

@@ -55,6 +55,18 @@ static bool boot_id(uint64_t id[2]) {
     return digits == 32;
 }
 
+/* Nanoseconds since 1970; 0 where the file system or the C library does not tell. */
+static uint64_t birth_of(int fd) {
+#ifdef STATX_BTIME
+    struct statx file;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &file) == 0 && (file.stx_mask & STATX_BTIME))
+        return (uint64_t)file.stx_btime.tv_sec * 1000000000 + file.stx_btime.tv_nsec;
+#else
+    (void)fd;
+#endif
+    return 0;
+}
+
 int hf__identity_of(int fd, struct hf__identity *identity) {
     struct stat file, space;
     memset(identity, 0, sizeof *identity);
@@ -62,6 +74,7 @@ int hf__identity_of(int fd, struct hf__identity *identity) {
         return hf__fail_errno("fstat");
     identity->device = file.st_dev;
     identity->inode = file.st_ino;
+    identity->birth = birth_of(fd);
     if (!boot_id(identity->boot_id) || stat("/proc/self/ns/pid", &space) != 0)
         return hf__fail(HF_ERR_SYSTEM, "the boot id or PID namespace cannot be read: mount /proc, or open read-only");
     identity->namespace_device = space.st_dev;
@@ -71,5 +84,6 @@ int hf__identity_of(int fd, struct hf__identity *identity) {
 
 bool hf__identity_matches(const struct hf__identity *identity, const struct hf__live *live) {
     return hf__load(&live->boot_id[0]) == identity->boot_id[0] && hf__load(&live->boot_id[1]) == identity->boot_id[1] &&
-           hf__load(&live->device) == identity->device && hf__load(&live->inode) == identity->inode;
+           hf__load(&live->device) == identity->device && hf__load(&live->inode) == identity->inode &&
+           hf__load(&live->birth) == identity->birth;
 }

@@ -49,12 +49,12 @@ uint32_t hf__file_mode(int fd); /* permissions */
 /* create.c */
 int hf__format(int fd, const struct hf__geometry *geometry);
 int hf__create(const char *path, const struct hf_options *options);
-int hf__create_in(int fd, const struct hf_options *options); /* HF_ERR_BUSY: somebody else is at it */
+int hf__create_in(int fd, const struct hf_options *options); /* unless somebody else has made it */
 
 /* identity.c: who and where we are. */
 struct hf__identity {
     uint64_t boot_id[2];
-    uint64_t device, inode;
+    uint64_t device, inode, birth;
     uint64_t namespace_device, namespace_inode;
 };
 int hf__identity_of(int fd, struct hf__identity *identity);
@@ -67,6 +67,7 @@ extern uint32_t hf__pid; /* of this process, also after a fork */
 /* attach.c: the election of the first writer. */
 int hf__attach(struct hf__region *region, uint32_t timeout_ms);
 int hf__file_lock(int fd, short type); /* 0, or errno */
+void hf__pause(void);                  /* between two attempts */
 
 /* lock.c: the only door to a stripe. */
 struct hf__hold {

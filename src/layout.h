@@ -80,8 +80,10 @@ struct hf__live {
     uint32_t ready;           /* 1: the mutexes of this boot and file are made; 0 while the first writer works   */
     uint32_t in_use;          /* 1: written since it was last known to be complete on disk; 0 in a fresh snapshot */
     uint64_t recoveries;      /* sequence number of the newest record in the ring                                */
+    uint64_t birth;           /* of the file, nanoseconds since 1970: inode numbers are used again. 0: not known */
+    uint64_t reserved[7];
 };
-static_assert(sizeof(struct hf__live) == 64, "one line");
+static_assert(sizeof(struct hf__live) == 128, "two lines");
 #define HF__LIVE_AT HF__PAGE
 
 /* ---- Recovery ring ------------------------------------------------------------------------------------------------------ */
@@ -206,8 +208,8 @@ struct hf__bucket {
 };
 static_assert(sizeof(struct hf__bucket) == HF__LINE, "one line");
 
-/* ---- Block maps: for each stripe `used`, then `first` (the first block of an entry), one bit a block ------------------------ */
-/* ---- Heap ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Block maps: for each stripe `used`, then `first` (the first block of an entry), one bit a block -------------------- */
+/* ---- Heap ---------------------------------------------------------------------------------------------------------------- */
 
 #define HF__BLOCK 32u
 
@@ -231,7 +233,7 @@ struct hf__entry {
 static_assert(sizeof(struct hf__entry) == 40, "no padding");
 #define HF__EXPIRY_MAX ((1ull << 48) - 1)
 
-/* ---- Steps of an operation: the names of crash points, and of the record's step in a verdict --------------------------------- */
+/* ---- Steps of an operation: the names of crash points, and of the record's step in a verdict ---------------------------- */
 
 #define HF__STEPS(X) \
     X(BEGIN, "begin")             /* the record is set                                       */ \

@@ -94,7 +94,7 @@ static int result_of(int error) {
     case ETIMEDOUT: return HF_ERR_TIMEOUT;
     case EDEADLK: return HF_ERR_REENTERED;
     case ENOTRECOVERABLE: return HF_ERR_QUARANTINED;
-    default: return hf__fail(HF_ERR_FORMAT, "the lock of a stripe is damaged (error %d): close the store everywhere", error);
+    default: return HF_ERR_FORMAT;
     }
 }
 

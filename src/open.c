@@ -45,6 +45,20 @@ static void prepare(void) {
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
+/* A thread that is cancelled in between would keep the list locked. */
+static int lock_regions(void) {
+    int cancel;
+    pthread_once(&prepared, prepare);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    pthread_mutex_lock(&regions_lock);
+    return cancel;
+}
+
+static void unlock_regions(int cancel) {
+    pthread_mutex_unlock(&regions_lock);
+    pthread_setcancelstate(cancel, &cancel);
+}
+
 static struct hf__region *find_region(const struct stat *file, bool writable) {
     for (struct hf__region *region = regions; region; region = region->next)
         if (region->device == file->st_dev && region->inode == file->st_ino && region->mapped_writable == writable)
@@ -88,6 +102,8 @@ static void describe_region(struct hf__region *region, const struct stat *file, 
 }
 
 static int map_region(struct hf__region *region) {
+    if (region->geometry.file_size > SIZE_MAX)
+        return hf__fail(HF_ERR_ABI, "the store is larger than the addresses of this program: use a 64-bit one");
     region->held = calloc(region->geometry.stripes, 1);
     if (!region->held)
         return hf__fail_errno("calloc");
@@ -147,6 +163,8 @@ static int open_region(int fd, const struct hf_options *options, struct hf__regi
     if (!*found)
         return new_region(fd, &file, readonly, options->timeout_ms, found);
     close(fd);
+    if (!readonly && !(*found)->writable)
+        return hf__fail(HF_ERR_NAMESPACE, "this process was forked into another PID namespace: open the store read-only");
     ++(*found)->references;
     return HF_OK;
 }
@@ -165,26 +183,23 @@ static int open_file(const char *path, const struct hf_options *options, int *fd
     return hf__fail_errno(errno == EACCES || errno == EROFS ? "cannot open for writing (is read-only enough?)" : "cannot open");
 }
 
+#define CREATE_TRIES 10 /* against somebody who makes and deletes it all the time */
+
 static int open_or_create(const char *path, const struct hf_options *options, struct hf__region **region) {
-    for (;;) {
-        int fd, result = open_file(path, options, &fd);
-        if (result == HF_OK && (options->flags & HF_EXCLUSIVE)) {
-            close(fd);
-            return HF_EXISTS;
-        }
+    bool create = options->flags & HF_CREATE, exclusive = options->flags & HF_EXCLUSIVE;
+    if (exclusive && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return HF_EXISTS;
+    for (int try = 0; try < CREATE_TRIES; try++) {
+        int fd, result = exclusive && try == 0 ? HF_NOTFOUND : open_file(path, options, &fd);
         if (result == HF_OK)
             return open_region(fd, options, region);
-        if (result != HF_NOTFOUND || !(options->flags & HF_CREATE))
+        if (result != HF_NOTFOUND || !create)
             return result;
         result = hf__create(path, options);
-        if (result != HF_OK && (result != HF_EXISTS || (options->flags & HF_EXCLUSIVE)))
+        if (result != HF_OK && (result != HF_EXISTS || exclusive))
             return result;
-        struct hf_options existing = *options;
-        existing.flags &= ~(uint32_t)(HF_EXCLUSIVE | HF_CREATE);
-        result = open_file(path, &existing, &fd);
-        if (result != HF_NOTFOUND)
-            return result == HF_OK ? open_region(fd, &existing, region) : result;
     }
+    return hf__fail(HF_ERR_SYSTEM, "there is something under that name, but it cannot be opened: a symbolic link to nothing?");
 }
 
 /* An open file description of our own: OFD locks belong to it, and the one we were given may be shared with other processes. */
@@ -201,12 +216,12 @@ static int open_descriptor(int given, const struct hf_options *options, struct h
     int result = HF_OK, fd = reopen(given, options);
     if (fd < 0)
         return hf__fail_errno("cannot open the descriptor anew (through /proc/self/fd)");
-    bool empty = fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_size == 0;
-    if (!empty && (options->flags & HF_EXCLUSIVE))
+    bool regular = fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
+    if (regular && file.st_size > 0 && (options->flags & HF_EXCLUSIVE))
         result = HF_EXISTS;
-    else if (empty && (options->flags & HF_CREATE))
+    else if (regular && (options->flags & HF_CREATE))
         result = hf__create_in(fd, options);
-    if (result == HF_OK || result == HF_ERR_BUSY)
+    if (result == HF_OK)
         return open_region(fd, options, region);
     close(fd);
     return result;
@@ -231,14 +246,13 @@ static int open_store(hf_store **store, const char *path, int fd, const struct h
     hf_store *handle = result == HF_OK ? calloc(1, sizeof *handle) : NULL;
     if (!handle)
         return result == HF_OK ? hf__fail(HF_ERR_MEMORY, "no memory for a handle") : result;
-    pthread_once(&prepared, prepare);
-    pthread_mutex_lock(&regions_lock);
+    int cancel = lock_regions();
     result = path ? open_or_create(path, &options, &region) : open_descriptor(fd, &options, &region);
     if (result == HF_OK && path)
         region->named = true;
     bool first = result == HF_OK && region->references == 1 && region->writable;
     uint64_t before = first ? region->recoveries_before : 0;
-    pthread_mutex_unlock(&regions_lock);
+    unlock_regions(cancel);
     if (result != HF_OK) {
         free(handle);
         return result;
@@ -266,6 +280,9 @@ int hf_open_fd(hf_store **store, int fd, const struct hf_options *options) {
 
 int hf_open_anonymous(hf_store **store, const struct hf_options *theirs) {
     struct hf_options options;
+    if (!store)
+        return hf__fail(HF_ERR_ARGUMENT, "hf_open_anonymous needs a place for the handle");
+    *store = NULL;
     int result = hf__options_check(&options, theirs);
     if (result != HF_OK)
         return result;
@@ -282,7 +299,7 @@ int hf_open_anonymous(hf_store **store, const struct hf_options *theirs) {
 static int end_region(struct hf__region *region) {
     struct hf__region **link = &regions;
     if (hf__locks_held(region) && !HF_PLANTED(HF__BUG_UNMAP_HELD))
-        return hf__fail(HF_ERR_BUSY, "a thread of this process holds a lock of the store: its mapping stays until the process ends");
+        return hf__fail(HF_ERR_BUSY, "a thread of this process holds a lock of the store: the mapping stays until it ends");
     while (*link != region)
         link = &(*link)->next;
     *link = region->next;
@@ -294,10 +311,10 @@ int hf_close(hf_store **store) {
     int result = HF_OK;
     if (!store || !*store)
         return HF_OK;
-    pthread_mutex_lock(&regions_lock);
+    int cancel = lock_regions();
     if (--(*store)->region->references == 0)
         result = end_region((*store)->region);
-    pthread_mutex_unlock(&regions_lock);
+    unlock_regions(cancel);
     free(*store);
     *store = NULL;
     return result;

@@ -33,6 +33,8 @@ static int ranges_check(const struct hf_options *options) {
         return hf__fail(HF_ERR_ARGUMENT, "mode %u is none: use HF_MODE_STORE or HF_MODE_CACHE", options->mode);
     if (options->file_mode > 07777)
         return hf__fail(HF_ERR_ARGUMENT, "file mode 0%o is out of range: use 0 to 07777", options->file_mode);
+    if (options->file_mode && (options->file_mode & 0600) != 0600)
+        return hf__fail(HF_ERR_ARGUMENT, "file mode 0%o: the owner must be able to read and write", options->file_mode);
     if (options->capacity >> 47)
         return hf__fail(HF_ERR_ARGUMENT, "capacity is out of range: at most 2^47 - 1 bytes");
     if (options->entries >> 32)

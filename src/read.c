@@ -164,6 +164,7 @@ int hf_exists(hf_store *store, const void *key, size_t key_len, struct hf_meta *
 
 int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, size_t *value_len, struct hf_meta *meta) {
     struct hf_meta seen;
+    size_t length = 0;
     char *memory = NULL;
     if (!value || !value_len)
         return hf__fail(HF_ERR_ARGUMENT, "hf_get_dup needs places for the value and its length");
@@ -175,7 +176,7 @@ int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, s
         memory = malloc(size + 1);
         if (!memory)
             return hf__fail(HF_ERR_MEMORY, "no memory for a value of %zu bytes", size);
-        result = hf_get(store, key, key_len, memory, size, value_len, &seen);
+        result = hf_get(store, key, key_len, memory, size, &length, &seen);
         if (result == HF_OK)
             break;
     }
@@ -183,8 +184,9 @@ int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, s
         free(memory);
         return result;
     }
-    memory[*value_len] = 0;
+    memory[length] = 0;
     *value = memory;
+    *value_len = length;
     if (meta)
         *meta = seen;
     return HF_OK;

@@ -15,6 +15,7 @@
 
 #define AHEAD 8u /* slots whose entries are fetched while one is looked at */
 #define CRASH_JUMP (1ull << 40)
+#define STAMP_LIMIT (1ull << 62) /* none was ever given: one a microsecond for 146,000 years */
 
 struct recovery {
     const struct hf__region *region;
@@ -28,6 +29,8 @@ struct recovery {
 
 static bool sound(const struct recovery *recovery, uint32_t slot, struct hf__spot *spot, struct hf__place *place) {
     if (!hf__spot_of_slot(recovery->region, recovery->stripe, slot, spot, place))
+        return false;
+    if (hf__load(&spot->view.entry->stamp) >= STAMP_LIMIT || spot->view.version >= STAMP_LIMIT)
         return false;
     return recovery->how != HF__RECOVER_VERIFY || hf__checksum_fits(recovery->region, &spot->view);
 }
@@ -49,7 +52,7 @@ static void count_passed(const struct recovery *recovery, const struct hf__place
 static void account(struct recovery *recovery, const struct hf__spot *spot, const struct hf__place *place) {
     const struct hf__view *view = &spot->view;
     uint64_t stamp = hf__load(&view->entry->stamp);
-    hf__mark(recovery->region, recovery->stripe, (uint32_t)(view->block - hf__first_block(recovery->region, recovery->stripe)),
+    hf__mark(recovery->region, recovery->stripe, hf__within(recovery->region, recovery->stripe, view),
              view->blocks);
     count_passed(recovery, place, spot->passed, 1);
     recovery->entries++;
@@ -64,7 +67,7 @@ static void account(struct recovery *recovery, const struct hf__spot *spot, cons
 /* The opposite of account, but for the extremes, which stay as bounds. */
 static void discount(struct recovery *recovery, const struct hf__spot *spot, const struct hf__place *place) {
     const struct hf__view *view = &spot->view;
-    hf__unmark(recovery->region, recovery->stripe, (uint32_t)(view->block - hf__first_block(recovery->region, recovery->stripe)),
+    hf__unmark(recovery->region, recovery->stripe, hf__within(recovery->region, recovery->stripe, view),
                view->blocks);
     count_passed(recovery, place, spot->passed, ~0ull);
     recovery->entries--;
@@ -80,7 +83,7 @@ static bool marked_at(const struct recovery *recovery, uint32_t at, struct hf__s
 /* Makes the run of `spot` free of entries with older stamps; false if a newer one lies there. */
 static bool win_blocks(struct recovery *recovery, const struct hf__spot *spot) {
     uint32_t all = recovery->region->geometry.blocks;
-    uint32_t at = (uint32_t)(spot->view.block - hf__first_block(recovery->region, recovery->stripe)), end = at + spot->view.blocks;
+    uint32_t at = hf__within(recovery->region, recovery->stripe, &spot->view), end = at + spot->view.blocks;
     uint64_t stamp = hf__load(&spot->view.entry->stamp);
     for (uint32_t taken; end <= all && (taken = hf__next_used(recovery->region, recovery->stripe, at, end)) < end;) {
         struct hf__spot other;
@@ -147,6 +150,28 @@ static void clear_derived(struct recovery *recovery) {
     recovery->header->reserve_at = recovery->header->reserve_len = 0;
 }
 
+/* Mode store needs free room for twice the largest entry, and a run for one (compact.c). A kill leaves both; a machine crash can
+ * bring back an entry whose blocks were counted on. Then the neighbours of the longest hole go until it is so again. */
+static void restore_reserve(struct recovery *recovery) {
+    const struct hf__region *region = recovery->region;
+    uint32_t all = region->geometry.blocks;
+    struct hf__range hole = hf__longest_hole(region, recovery->stripe);
+    while (hole.len < recovery->largest || all - recovery->blocks < 2ull * recovery->largest) {
+        uint32_t end = hole.at + hole.len;
+        uint32_t neighbour = hf__next_entry(region, recovery->stripe, end, all);
+        if (neighbour == all)
+            neighbour = hf__previous_entry(region, recovery->stripe, hole.at);
+        struct hf__spot spot;
+        struct hf__place place;
+        if (neighbour == HF__NONE || !hf__spot_of_block(region, recovery->stripe, neighbour, &spot, &place))
+            return;
+        discount(recovery, &spot, &place);
+        drop(recovery, spot.slot);
+        hole.at = neighbour < hole.at ? neighbour : hole.at;
+        hole.len = hf__next_used(region, recovery->stripe, hole.at, all) - hole.at;
+    }
+}
+
 static void store_counts(const struct recovery *recovery) {
     for (uint32_t i = 0; i < recovery->region->geometry.buckets; i++) {
         uint64_t *control = &hf__bucket_at(recovery->region, recovery->stripe, i)->control;
@@ -200,6 +225,8 @@ uint32_t hf__recover(const struct hf__region *region, uint32_t stripe, enum hf__
             prefetch_slot(&recovery, slot + AHEAD);
         rebuild_slot(&recovery, slot);
     }
+    if (how == HF__RECOVER_VERIFY && !region->evicts)
+        restore_reserve(&recovery);
     HF_POINT("recover:3");
     store_counts(&recovery);
     store_counters(&recovery);

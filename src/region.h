@@ -118,7 +118,7 @@ static inline bool hf__block_of(const struct hf__region *region, uint32_t stripe
     if (HF_PLANTED(HF__BUG_NO_RANGE_CHECK))
         return true;
     uint32_t blocks = hf__word_blocks(word);
-    return *block >= first && blocks >= 2 && *block + blocks <= first + region->geometry.blocks;
+    return (word & HF__BLOCK_MASK) != 0 && *block >= first && blocks >= 2 && *block + blocks <= first + region->geometry.blocks;
 }
 
 /* One load of every header field, and where key and value lie. */
@@ -156,6 +156,11 @@ static inline bool hf__view_block(const struct hf__region *region, uint32_t stri
     if (told < HF__BLOCKS_LIMIT)
         return view->blocks == told;
     return view->blocks >= told && block + view->blocks <= hf__first_block(region, stripe) + region->geometry.blocks;
+}
+
+/* The entry's first block, counted within the stripe. */
+static inline uint32_t hf__within(const struct hf__region *region, uint32_t stripe, const struct hf__view *view) {
+    return (uint32_t)(view->block - hf__first_block(region, stripe));
 }
 
 static inline bool hf__view_word(const struct hf__region *region, uint32_t stripe, uint64_t word, struct hf__view *view) {

@@ -54,8 +54,9 @@ int hf_recoveries(hf_store *store, struct hf_recovery *recoveries, size_t size, 
     uint64_t newest = hf__observe(&hf__live(store->region)->recoveries);
     uint64_t wanted = size < HF__RING ? size : HF__RING;
     *count = 0;
-    for (uint64_t sequence = newest > wanted ? newest - wanted + 1 : 1; sequence <= newest && *count < wanted; sequence++)
-        if (take(store->region, sequence, &recoveries[*count]))
+    uint64_t before = newest > wanted ? newest - wanted : 0; /* the newest may be any number in a hostile file */
+    for (uint64_t i = 1; i <= wanted && i <= newest; i++)
+        if (take(store->region, before + i, &recoveries[*count]))
             ++*count;
     return HF_OK;
 }

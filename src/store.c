@@ -88,7 +88,7 @@ static uint32_t have_blocks(struct hf__write *write, uint32_t blocks) {
     struct hf__spot *spot = &write->spot;
     if (HF_PLANTED(HF__BUG_FREE_FIRST) && spot->word)
         hf__unmark(write->region, write->place.stripe,
-                   (uint32_t)(spot->view.block - hf__first_block(write->region, write->place.stripe)), spot->view.blocks);
+                   hf__within(write->region, write->place.stripe, &spot->view), spot->view.blocks);
     struct hf__need need = { .blocks = blocks, .replaces = spot->word ? spot->view.blocks : 0, .own = spot->slot };
     need.now_ms = write_now(write);
     uint32_t at = hf__room(write->region, write->place.stripe, &need);
@@ -139,7 +139,7 @@ static void publish(struct hf__write *write, uint64_t word) {
     if (HF_PLANTED(HF__BUG_RECORD_LATE))
         hf__publish32(&write->stripe->record.operation, write->operation);
     if (!insert && !HF_PLANTED(HF__BUG_NO_FREE) && !HF_PLANTED(HF__BUG_FREE_FIRST)) {
-        hf__unmark(region, stripe, (uint32_t)(spot->view.block - hf__first_block(region, stripe)), spot->view.blocks);
+        hf__unmark(region, stripe, hf__within(region, stripe, &spot->view), spot->view.blocks);
         hf__step(write->stripe, HF__STEP_FREED);
     }
     hf__count(&write->stripe->entries, insert);
@@ -212,7 +212,8 @@ static int check_condition(const struct hf__write *write, const struct hf_put_op
 static int check_put(const struct hf_store *store, const void *value, size_t value_len, const struct hf_put_options *theirs,
                      struct hf_put_options *options) {
     static const struct hf_put_options none = HF_PUT_INIT;
-    if (!hf__sized(options, sizeof *options, theirs ? theirs : &none) || options->condition > HF_IF_VERSION)
+    if (!hf__sized(options, sizeof *options, theirs ? theirs : &none) || options->condition > HF_IF_VERSION ||
+        (options->ttl_ms && options->expires_ms))
         return hf__fail(HF_ERR_ARGUMENT, "the put options are not valid: start with HF_PUT_INIT");
     if (!value && value_len > 0)
         return hf__fail(HF_ERR_ARGUMENT, "the value is NULL but %zu bytes long", value_len);
@@ -239,6 +240,8 @@ int hf_put(hf_store *store, const void *key, size_t key_len, const void *value, 
         return result;
     if (options.ttl_ms)
         content.expiry = hf__expiry_of(options.ttl_ms, write_now(&write));
+    else
+        content.expiry = options.expires_ms < HF__EXPIRY_MAX ? options.expires_ms : HF__EXPIRY_MAX;
     result = check_condition(&write, &options);
     if (result == HF_OK)
         result = hf__write_content(&write, &content, &stored);

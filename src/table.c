@@ -65,7 +65,7 @@ void hf__unlink(const struct hf__region *region, const struct hf__place *place, 
     if (!HF_PLANTED(HF__BUG_OVERFLOW_EARLY))
         hf__unpass(region, place, spot->passed);
     hf__step(header, HF__STEP_UNPASSED);
-    hf__unmark(region, place->stripe, (uint32_t)(spot->view.block - hf__first_block(region, place->stripe)), spot->view.blocks);
+    hf__unmark(region, place->stripe, hf__within(region, place->stripe, &spot->view), spot->view.blocks);
     hf__step(header, HF__STEP_FREED);
     hf__count(&header->entries, ~0ull);
     hf__step(header, HF__STEP_COUNTED);

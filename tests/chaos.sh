@@ -144,7 +144,7 @@ hang_is_seen() {
 
 check "sound on tmpfs" sound "$shm/store" --seconds 5 --seed 1
 check "sound on a disk" sound "$dir/store" --seconds 5 --seed 2
-check "sound as a cache" sound "$shm/cache" --seconds 3 --seed 3 --mode cache
+check "sound as a cache" sound "$shm/cache" --seconds 5 --seed 3 --mode cache
 check "the test build is sound" run 0 "$planted" NONE "$shm/none" --seconds 2 --seed 4
 check "a store with entries is refused" refuses_entries
 check "a store with entries is left as it was" works_beside

@@ -5,12 +5,13 @@
  * be found. Needs the test build: the store is smaller than any that hf_open makes.
  *
  *     torture [--gets N] [--seconds N] [--seed S] [--mode store|cache] [--as threads|processes] [--readers N] [--writers N]
- *             [--blocks N] [--buckets N] [--smallest BYTES] [--largest BYTES] [--fill] [--interrupt MICROSECONDS]
- *             [--planted BUG]
+ *             [--blocks N] [--buckets N] [--smallest BYTES] [--largest BYTES] [--stable N] [--flapping N] [--fill]
+ *             [--interrupt MICROSECONDS] [--dawdle] [--planted BUG]
  *
- * Ends after so many gets of all readers together, or so many seconds, whichever comes first. --fill leaves no more free blocks
- * than the store needs, so that entries move and blocks return at once. --interrupt stops every worker for a moment, again and
- * again, at whatever instruction it is: a window of two instructions in the protocol becomes one of microseconds.
+ * Ends after so many gets of all readers together, or so many seconds, whichever comes first. Stable keys are replaced, flapping
+ * ones deleted too. --fill adds keys that are never written again, until the store is full: then entries move, and blocks return
+ * at once. --interrupt stops every worker for a moment, again and again, at whatever instruction it is, and --dawdle at the named
+ * points: a window of two instructions in the protocol becomes one of microseconds.
  */
 #include "check.h"
 #include "internal.h"
@@ -25,13 +26,14 @@
 
 const unsigned test_seconds = 7200;
 
-enum { STABLE = 5, FLAPPING = 5, KEYS = STABLE + FLAPPING, VALUE_MAX = 4096, WORKERS_MAX = 32 };
+enum { KEYS_MAX = 64, VALUE_MAX = 4096, WORKERS_MAX = 32, KEY_LEN = 2 };
 
 static struct {
     hf_store *store;
     uint64_t seed, smallest, largest, interrupt_us;
     unsigned readers, writers;
-    bool cache;
+    unsigned stable, written, keys; /* numbers below: stable; flapping; fillers */
+    bool cache, dawdle;
 } setup;
 
 /* Between the workers, whether they are threads or processes. */
@@ -40,7 +42,7 @@ static struct shared {
     atomic_ullong gets, found, puts, refused; /* added up now and then */
     /* The sequence of the newest completed write of each key: what a read that begins now may return at least. A deleted key
      * has the number after that of its last value. */
-    atomic_ullong floors[KEYS];
+    atomic_ullong floors[KEYS_MAX];
 } *shared;
 
 struct worker {
@@ -48,8 +50,11 @@ struct worker {
     bool writes;
 };
 
-static const char keys[KEYS][2] = {"k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"};
-enum { KEY_LEN = 2 };
+static const char *key_of(char key[KEY_LEN], unsigned number) {
+    key[0] = 'k';
+    key[1] = (char)('0' + number);
+    return key;
+}
 
 /* ---- Interruptions ------------------------------------------------------------------------------------------------------- */
 
@@ -60,6 +65,14 @@ static void dawdle(int number) {
     uint64_t turns = check_below(&seed, check_below(&seed, 64) ? 3000 : 60000);
     for (volatile uint64_t i = 0; i < turns; i++)
         ;
+}
+
+/* Where a window of the protocol begins or ends more often than elsewhere. */
+static void dawdle_at(const char *point) {
+    static _Thread_local uint64_t seed;
+    bool often = strncmp(point, "read:", 5) == 0 || strcmp(point, "stamped") == 0 || strcmp(point, "move-copy") == 0;
+    if (check_below(&seed, often ? 3 : 20) == 0)
+        dawdle(0);
 }
 
 /* Lets a timer signal this thread, with a period of its own. */
@@ -79,7 +92,7 @@ static void be_interrupted(unsigned number) {
 
 /* What one reader has seen: the newest sequence of each key, plus one if the key was gone after that. */
 struct seen {
-    uint64_t newest[KEYS];
+    uint64_t newest[KEYS_MAX];
 };
 
 static void judge(struct seen *seen, unsigned number, const void *value, size_t length, uint64_t floor) {
@@ -92,16 +105,17 @@ static void judge(struct seen *seen, unsigned number, const void *value, size_t 
 }
 
 static void judge_miss(struct seen *seen, unsigned number) {
-    if (number < STABLE && !setup.cache)
-        check_failed(__FILE__, __LINE__, "false miss: k%u is only ever replaced and was not found", number);
+    if ((number < setup.stable || number >= setup.written) && !setup.cache)
+        check_failed(__FILE__, __LINE__, "false miss: k%u is never deleted and was not found", number);
     seen->newest[number] |= 1;
 }
 
 static bool get_one(struct seen *seen, unsigned number) {
     unsigned char value[VALUE_MAX];
+    char key[KEY_LEN];
     size_t length = 0;
     uint64_t floor = atomic_load(&shared->floors[number]);
-    int rc = hf_get(setup.store, keys[number], KEY_LEN, value, sizeof value, &length, NULL);
+    int rc = hf_get(setup.store, key_of(key, number), KEY_LEN, value, sizeof value, &length, NULL);
     if (rc == HF_NOTFOUND) {
         judge_miss(seen, number);
         return false;
@@ -115,21 +129,18 @@ static bool get_one(struct seen *seen, unsigned number) {
 static void scan_once(struct seen *seen) {
     struct hf_item item = HF_ITEM_INIT;
     uint64_t cursor = 0;
-    unsigned times[KEYS] = {0};
+    unsigned times[KEYS_MAX] = {0};
     int rc;
     while ((rc = hf_scan(setup.store, &cursor, 0, &item)) == HF_OK) {
-        const char *key = item.key;
-        if (key[0] != 'k')
-            continue; /* a filler */
-        unsigned number = (unsigned)(key[1] - '0');
-        CHECK(item.key_len == KEY_LEN && number < KEYS);
+        unsigned number = (unsigned)(((const char *)item.key)[1] - '0');
+        CHECK(item.key_len == KEY_LEN && number < setup.keys);
         judge(seen, number, item.value, item.value_len, 0);
         times[number]++;
     }
     CHECK_RC(rc, HF_END);
     hf_item_free(&item);
-    for (unsigned i = 0; i < STABLE && !setup.cache; i++)
-        CHECK_EQ(times[i], 1);
+    for (unsigned i = 0; i < setup.keys && !setup.cache; i++)
+        CHECK(times[i] == 1 || (i >= setup.stable && i < setup.written)); /* one put anew may be met twice */
 }
 
 static void read_on(const struct worker *worker) {
@@ -139,7 +150,7 @@ static void read_on(const struct worker *worker) {
     while (!atomic_load(&shared->stop)) {
         unsigned found = 0;
         for (unsigned i = 0; i < BATCH; i++) {
-            bool there = get_one(&seen, (unsigned)check_below(&seed, KEYS));
+            bool there = get_one(&seen, (unsigned)check_below(&seed, setup.keys));
             found += there;
             if (!there && setup.interrupt_us && check_below(&seed, 16) == 0)
                 scan_once(&seen);
@@ -154,9 +165,10 @@ static void read_on(const struct worker *worker) {
 
 static void put_one(unsigned number, uint64_t *seed, uint64_t *sequence) {
     unsigned char value[VALUE_MAX];
+    char key[KEY_LEN];
     size_t size = setup.smallest + check_below(seed, setup.largest - setup.smallest + 1);
     value_make(value, size, number, *sequence + 2);
-    int rc = hf_put(setup.store, keys[number], KEY_LEN, value, size, NULL, NULL);
+    int rc = hf_put(setup.store, key_of(key, number), KEY_LEN, value, size, NULL, NULL);
     CHECK(rc == HF_OK || rc == HF_ERR_FULL);
     if (rc == HF_OK) {
         *sequence += 2;
@@ -168,21 +180,22 @@ static void put_one(unsigned number, uint64_t *seed, uint64_t *sequence) {
 }
 
 static void delete_one(unsigned number, uint64_t sequence) {
-    int rc = hf_delete(setup.store, keys[number], KEY_LEN, 0);
+    char key[KEY_LEN];
+    int rc = hf_delete(setup.store, key_of(key, number), KEY_LEN, 0);
     CHECK(rc == HF_OK || rc == HF_NOTFOUND);
     atomic_store(&shared->floors[number], sequence + 1);
 }
 
 /* A key has one writer. */
 static void write_on(const struct worker *worker) {
-    uint64_t seed = setup.seed + 77 + 1000 * worker->number, sequences[KEYS];
-    for (unsigned i = 0; i < KEYS; i++)
+    uint64_t seed = setup.seed + 77 + 1000 * worker->number, sequences[KEYS_MAX];
+    for (unsigned i = 0; i < setup.written; i++)
         sequences[i] = atomic_load(&shared->floors[i]);
     while (!atomic_load_explicit(&shared->stop, memory_order_relaxed)) {
-        unsigned number = (unsigned)check_below(&seed, KEYS);
+        unsigned number = (unsigned)check_below(&seed, setup.written);
         if (number % setup.writers != worker->number)
             continue;
-        if (number >= STABLE && check_below(&seed, 2))
+        if (number >= setup.stable && check_below(&seed, 2))
             delete_one(number, sequences[number]);
         else
             put_one(number, &seed, &sequences[number]);
@@ -204,25 +217,23 @@ static int process_main(void *argument) {
     return 0;
 }
 
-static void make_stable_keys(void) {
-    for (unsigned i = 0; i < STABLE; i++) {
-        unsigned char value[VALUE_MAX];
-        value_make(value, setup.smallest, i, 2);
-        CHECK_RC(hf_put(setup.store, keys[i], KEY_LEN, value, setup.smallest, NULL, NULL), HF_OK);
-        atomic_store(&shared->floors[i], 2);
-    }
+/* False: the store is full. */
+static bool make_key(unsigned number) {
+    unsigned char value[VALUE_MAX];
+    char key[KEY_LEN];
+    value_make(value, setup.smallest, number, 2);
+    int rc = hf_put(setup.store, key_of(key, number), KEY_LEN, value, setup.smallest, NULL, NULL);
+    CHECK(rc == HF_OK || rc == HF_ERR_FULL);
+    atomic_store(&shared->floors[number], 2);
+    return rc == HF_OK;
 }
 
-/* Entries that stay, until the store refuses more. */
-static void fill_store(void) {
-    unsigned char value[VALUE_MAX] = {0};
-    for (unsigned i = 0;; i++) {
-        char key[16];
-        int rc = hf_put(setup.store, key, (size_t)snprintf(key, sizeof key, "f%u", i), value, setup.smallest, NULL, NULL);
-        if (rc == HF_ERR_FULL)
-            return;
-        CHECK_RC(rc, HF_OK);
-    }
+static void make_keys(bool fill) {
+    for (unsigned i = 0; i < setup.stable; i++)
+        CHECK(make_key(i));
+    setup.keys = setup.written;
+    while (fill && !setup.cache && setup.keys < KEYS_MAX && make_key(setup.keys))
+        setup.keys++;
 }
 
 /* A child that failed ends the run at once; the guard of check.c ends the others. */
@@ -276,19 +287,22 @@ int test_run(int argc, char **argv) {
     setup.smallest = check_number(argc, argv, "--smallest", VALUE_MIN);
     setup.largest = check_number(argc, argv, "--largest", 150);
     setup.interrupt_us = check_number(argc, argv, "--interrupt", 0);
+    setup.stable = (unsigned)check_number(argc, argv, "--stable", 5);
+    setup.written = setup.stable + (unsigned)check_number(argc, argv, "--flapping", 5);
+    setup.dawdle = check_argument(argc, argv, "--dawdle");
     uint32_t blocks = (uint32_t)check_number(argc, argv, "--blocks", 64);
     uint32_t buckets = (uint32_t)check_number(argc, argv, "--buckets", 2);
     uint64_t gets = check_number(argc, argv, "--gets", 2000000), seconds = check_number(argc, argv, "--seconds", 600);
     unsigned count = setup.readers + setup.writers;
     CHECK(setup.writers >= 1 && count <= WORKERS_MAX && setup.smallest >= VALUE_MIN);
-    CHECK(setup.largest >= setup.smallest && setup.largest <= VALUE_MAX);
+    CHECK(setup.written >= 1 && setup.written <= KEYS_MAX && setup.largest >= setup.smallest && setup.largest <= VALUE_MAX);
     printf("seed %" PRIu64 ", %u readers, %u writers as %s, %u blocks, %u buckets\n", setup.seed, setup.readers, setup.writers,
            processes ? "processes" : "threads", blocks, buckets);
 
     CHECK_RC(hf__open_tiny(&setup.store, buckets, blocks, setup.cache ? HF_MODE_CACHE : HF_MODE_STORE), HF_OK);
-    make_stable_keys();
-    if (check_argument(argc, argv, "--fill"))
-        fill_store();
+    make_keys(check_argument(argc, argv, "--fill"));
+    if (setup.dawdle)
+        hf__point_hook = dawdle_at;
     struct worker workers[WORKERS_MAX];
     for (unsigned i = 0; i < count; i++)
         workers[i] = (struct worker){i, i < setup.writers};

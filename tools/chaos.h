@@ -226,7 +226,7 @@ struct chaos_run {
     uint64_t sweeps; /* all processes killed at once, and the store opened by a first writer again */
     uint64_t took_ms;
     bool interrupted;
-    uint64_t recoveries; /* by the store's own count */
+    struct hf_stats stats; /* what the store itself counted during the run */
 };
 
 bool chaos_run(struct chaos_run *run);

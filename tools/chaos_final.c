@@ -72,6 +72,18 @@ static void delete_keys(struct chaos_worker *judge) {
     }
 }
 
+/* run->stats holds what was counted before the run. */
+static void take_stats(struct chaos_run *run) {
+    struct hf_stats stats = HF_STATS_INIT;
+    int result = hf_stats(run->store, &stats);
+    if (result != HF_OK)
+        chaos_violation(run->chaos, "stats returned %s (%s)", hf_result_name(result), hf_explain());
+    run->stats.recoveries = stats.recoveries - run->stats.recoveries;
+    run->stats.evictions = stats.evictions - run->stats.evictions;
+    run->stats.moves = stats.moves - run->stats.moves;
+    run->stats.contended = stats.contended - run->stats.contended;
+}
+
 void chaos_final(struct chaos_run *run, bool own) {
     struct chaos_worker judge;
     if (!chaos_worker_init(&judge, run->chaos, CHAOS_SLOTS_MAX - 1, run->store, 0)) {
@@ -83,9 +95,7 @@ void chaos_final(struct chaos_run *run, bool own) {
     check(&judge);
     read_all_keys(&judge);
     count(&judge, own);
-    struct hf_stats stats = HF_STATS_INIT;
-    if (hf_stats(run->store, &stats) == HF_OK)
-        run->recoveries = stats.recoveries;
+    take_stats(run);
     if (!own && atomic_load(&run->chaos->violations) == 0)
         delete_keys(&judge);
     chaos_guard(NULL);

@@ -55,6 +55,12 @@ static void print_row(const char *label, uint64_t count, const char *remark) {
     printf("  %-14s %12" PRIu64 "%s%s\n", label, count, *remark ? "  " : "", remark);
 }
 
+static void print_work(const struct chaos_run *run) {
+    print_row("moves", run->stats.moves, "entries moved to make room");
+    print_row("evictions", run->stats.evictions, "entries evicted to make room");
+    print_row("contended", run->stats.contended, "locks that had to be waited for");
+}
+
 static void print_deaths(const struct chaos_run *run) {
     const struct chaos *chaos = run->chaos;
     char remark[200];
@@ -68,7 +74,7 @@ static void print_deaths(const struct chaos_run *run) {
     snprintf(remark, sizeof remark, "told: %" PRIu64 " idle, %" PRIu64 " kept-old, %" PRIu64 " kept-new, %" PRIu64 " checked",
              verdict_count(chaos, HF_VERDICT_IDLE), verdict_count(chaos, HF_VERDICT_OLD),
              verdict_count(chaos, HF_VERDICT_NEW), verdict_count(chaos, HF_VERDICT_CHECKED));
-    print_row("recoveries", run->recoveries, remark);
+    print_row("recoveries", run->stats.recoveries, remark);
 }
 
 void chaos_print_table(const struct chaos_run *run) {
@@ -82,6 +88,7 @@ void chaos_print_table(const struct chaos_run *run) {
         print_row(chaos_act_name(act), sums.acts[act], "");
     print_row("refused", sums.refused, "writes, by a full store");
     print_row("busy", sums.busies, "reads of entries that kept changing");
+    print_work(run);
     print_deaths(run);
     print_times("recovery", &chaos->recovery);
     print_times("write call", &sums.writes);
@@ -104,8 +111,8 @@ static void print_json_deaths(const struct chaos_run *run) {
     printf(",\"kills\":{\"writers\":%" PRIu64 ",\"early\":%" PRIu64 ",\"settling\":%" PRIu64 ",\"readers\":%" PRIu64
            ",\"sweeps\":%" PRIu64 "}",
            run->kills, run->early_kills, run->settling_kills, run->reader_kills, run->sweeps);
-    printf(",\"recoveries\":%" PRIu64 ",\"first_open_recoveries\":%" PRIu64 ",\"verdicts\":{", run->recoveries,
-           (uint64_t)atomic_load(&chaos->first_opens));
+    printf(",\"recoveries\":%" PRIu64 ",\"first_open_recoveries\":%" PRIu64 ",\"verdicts\":{",
+           run->stats.recoveries, (uint64_t)atomic_load(&chaos->first_opens));
     for (enum hf_verdict verdict = HF_VERDICT_IDLE; verdict <= HF_VERDICT_CHECKED; verdict++)
         printf("%s\"%s\":%" PRIu64, verdict == HF_VERDICT_IDLE ? "" : ",", hf_verdict_name(verdict),
                verdict_count(chaos, verdict));
@@ -125,6 +132,8 @@ void chaos_print_json(const struct chaos_run *run) {
     for (unsigned act = 0; act < CHAOS_ACT_COUNT; act++)
         printf("%s\"%s\":%" PRIu64, act ? "," : "", chaos_act_name(act), sums.acts[act]);
     printf("},\"refused\":%" PRIu64 ",\"busy\":%" PRIu64, sums.refused, sums.busies);
+    printf(",\"moves\":%" PRIu64 ",\"evictions\":%" PRIu64 ",\"contended\":%" PRIu64, run->stats.moves, run->stats.evictions,
+           run->stats.contended);
     print_json_deaths(run);
     print_json_times("recovery_us", &chaos->recovery);
     print_json_times("write_us", &sums.writes);

@@ -108,11 +108,11 @@ static int run_chaos(hf_store *store, const char *path, bool own) {
         close_store(&store, path);
         return TOOL_FAILED;
     }
-    struct chaos_run run = { .chaos = chaos, .store = store, .path = path, .seconds = asked.seconds, .random = chaos->seed };
+    struct chaos_run run = { .chaos = chaos, .store = store, .path = path, .seconds = asked.seconds, .random = chaos->seed,
+                             .stats = before };
     bool done = chaos_reopen(&run) && chaos_run(&run);
     if (done && run.store)
         chaos_final(&run, own);
-    run.recoveries -= before.recoveries;
     int code = !done ? TOOL_FAILED : TOOL_DONE;
     if (atomic_load(&chaos->violations) != 0) {
         code = TOOL_NO;

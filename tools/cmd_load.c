@@ -43,37 +43,15 @@ int loader_line(struct loader *loader, char **line, size_t *length) {
     return -1;
 }
 
-/* hf_put and hf_touch count a time to live from the library's own reading of the clock, a little later than ours. So that a dump
- * of a loaded dump has the same moments, the entry's expiry is looked at, and set again until it is right. */
-static int set_expiry(struct loader *loader, const struct entry *entry, uint64_t ttl_ms) {
-    for (int attempt = 0; attempt < 100; attempt++) {
-        struct hf_meta meta;
-        int result = hf_exists(loader->store, entry->key, entry->key_len, &meta);
-        if (result != HF_OK || meta.expires_ms == entry->expires_ms)
-            return result;
-        uint64_t seen = meta.expires_ms - ttl_ms; /* what the library took for now */
-        if (seen >= entry->expires_ms)
-            return HF_OK;
-        ttl_ms = entry->expires_ms - seen;
-        result = hf_touch(loader->store, entry->key, entry->key_len, ttl_ms);
-        if (result != HF_OK)
-            return result;
-    }
-    return HF_OK;
-}
-
 bool loader_put(struct loader *loader, const struct entry *entry) {
-    uint64_t now = clock_ms();
-    if (entry->expires_ms && entry->expires_ms <= now) {
+    if (entry->expires_ms && entry->expires_ms <= clock_ms()) {
         loader->expired++;
         return true;
     }
     struct hf_put_options options = HF_PUT_INIT;
     options.flags = entry->flags;
-    options.ttl_ms = entry->expires_ms ? entry->expires_ms - now : 0;
+    options.expires_ms = entry->expires_ms;
     int result = hf_put(loader->store, entry->key, entry->key_len, entry->value, entry->value_len, &options, NULL);
-    if (result == HF_OK && entry->expires_ms)
-        result = set_expiry(loader, entry, options.ttl_ms);
     if (result < 0)
         return loader_wrong(loader, "%s", hf_explain());
     loader->loaded++;

@@ -25,6 +25,8 @@ out_is -9223372036854775808
 run 3 incr "$store" small -1
 run 0 get "$store" small
 out_is -9223372036854775808
+run 0 incr "$store" smallest -9223372036854775808
+out_is -9223372036854775808
 run 1 incr "$store" nobody --if-present
 err_has 'no such key: nobody'
 run 1 exists "$store" nobody

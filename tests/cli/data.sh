@@ -107,6 +107,9 @@ run 0 put "$store" brief x --ttl 1ms
 sleep 0.1
 run 1 get "$store" brief
 run 1 exists "$store" brief
+run 0 put "$store" brief x --ttl 0.001ms
+sleep 0.1
+run 1 get "$store" brief
 run 0 put "$store" brief y --if-absent --ttl 0
 run 0 get "$store" brief --meta
 out_has 'ttl_ms=0 '

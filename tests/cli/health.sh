@@ -119,7 +119,7 @@ mkdir "$dir/tree"
 for i in $(seq 30); do
     head -c 900000 /dev/zero >"$dir/tree/$i"
 done
-told=
+died=
 for _ in $(seq 100); do
     "$tool" import -q "$store" "$dir/tree" &
     pid=$!
@@ -127,12 +127,10 @@ for _ in $(seq 100); do
     kill -9 "$pid" 2>/dev/null
     wait "$pid" 2>/dev/null
     run 0 put "$store" next one
-    if [ -s "$dir/err" ]; then
-        told=$(cat "$dir/err")
-        break
-    fi
+    died=$(hf log "$store")
+    [ -z "$died" ] || break
 done
-if [ -n "$told" ]; then
+if [ -n "$died" ]; then
     err_has "^holdfast: $store: recovered stripe 0: process [0-9]* died in put at [a-z]*: [a-z-]*, 0 dropped ([0-9]* us)\$"
     run 0 log "$store"
     out_has ' put  '

@@ -22,7 +22,7 @@ if [ -z "${TMPDIR:-}" ] && [ -d /dev/shm ] && [ -w /dev/shm ]; then
 fi
 dir=$(mktemp -d "$place/holdfast-cli.XXXXXX") || exit 1
 trap 'chmod -R u+rwX "$dir"; rm -rf "$dir"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT PIPE TERM
 store=$dir/store
 
 hf() { "$tool" "$@"; }

@@ -59,7 +59,7 @@ try 3 "$dir/fifo"
 
 # The first bytes of a store overwritten: another format, or nonsense in the geometry.
 cp "$store" "$dir/foreign"
-printf 'XXXXXXXX' | dd of="$dir/foreign" conv=notrunc 2>/dev/null
+printf 'NOTHOLDF' | dd of="$dir/foreign" conv=notrunc 2>/dev/null
 try_file "$dir/foreign"
 cp "$store" "$dir/odd"
 head -c 512 /dev/urandom | dd of="$dir/odd" bs=1 seek=16 conv=notrunc 2>/dev/null
