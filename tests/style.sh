@@ -29,6 +29,7 @@ report() {
         [ -s "$file" ] && [ -n "$(tail -c 1 "$file")" ] && echo "$file"
     done | report "no newline at the end"
     for file in $all_files; do
+        [ "${file%.md}" = "$file" ] || continue
         head -n 3 "$file" | grep -q 'SPDX-License-Identifier: MIT' || echo "$file"
     done | report "no SPDX line"
 
