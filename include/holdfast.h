@@ -305,8 +305,7 @@ struct hf_meta {
 HF_CHECKED int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                       struct hf_meta *meta);
 
-/* As hf_get, into fresh memory that the caller ends with free(). One NUL byte follows the value, not counted in *value_len,
- * which may not be NULL here.
+/* As hf_get, into fresh memory that the caller ends with free(). One NUL byte follows the value, not counted in *value_len.
  * HF_ERR_MEMORY: no memory. *value is NULL on any result other than HF_OK. */
 HF_CHECKED int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, size_t *value_len,
                           struct hf_meta *meta);

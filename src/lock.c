@@ -103,6 +103,7 @@ int hf__lock_any(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, s
     hold->store = store;
     hold->stripe = stripe;
     hold->recovered = false;
+    hold->recovery = (struct hf_recovery){ .stripe = stripe };
     int error = pthread_mutex_trylock(&header->mutex);
     bool contended = error == EBUSY;
     if (contended)

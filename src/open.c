@@ -75,9 +75,13 @@ static void free_region(struct hf__region *region) {
     free(region);
 }
 
+static int not_regular(void) {
+    return hf__fail(HF_ERR_FORMAT, "not a regular file: a store is one");
+}
+
 static int read_superblock(int fd, const struct stat *file, struct hf__superblock *superblock, bool *readonly) {
     if (!S_ISREG(file->st_mode))
-        return hf__fail(HF_ERR_FORMAT, "not a regular file: a store is one");
+        return not_regular();
     if (file->st_size == 0)
         return hf__fail(HF_ERR_FORMAT, "the file is empty: delete it, and make a store in its place");
     ssize_t length = pread(fd, superblock, sizeof *superblock, 0);
@@ -179,16 +183,25 @@ static int open_file(const char *path, const struct hf_options *options, int *fd
     if (errno == ENOENT)
         return HF_NOTFOUND;
     if (errno == EISDIR || errno == ENXIO)
-        return hf__fail(HF_ERR_FORMAT, "not a regular file: a store is one");
+        return not_regular();
     return hf__fail_errno(errno == EACCES || errno == EROFS ? "cannot open for writing (is read-only enough?)" : "cannot open");
 }
 
 #define CREATE_TRIES 10 /* against somebody who makes and deletes it all the time */
 
+/* What HF_EXCLUSIVE says of something that is there already; HF_OK if nothing is. */
+static int taken(const char *path) {
+    struct stat file;
+    if (lstat(path, &file) != 0)
+        return HF_OK;
+    return S_ISREG(file.st_mode) || S_ISLNK(file.st_mode) ? HF_EXISTS : not_regular();
+}
+
 static int open_or_create(const char *path, const struct hf_options *options, struct hf__region **region) {
     bool create = options->flags & HF_CREATE, exclusive = options->flags & HF_EXCLUSIVE;
-    if (exclusive && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return HF_EXISTS;
+    int present = exclusive ? taken(path) : HF_OK;
+    if (present != HF_OK)
+        return present;
     for (int try = 0; try < CREATE_TRIES; try++) {
         int fd, result = exclusive && try == 0 ? HF_NOTFOUND : open_file(path, options, &fd);
         if (result == HF_OK)

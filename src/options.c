@@ -14,6 +14,7 @@ bool hf__sized(void *ours, size_t our_size, const void *theirs) {
             return false;
     memset(ours, 0, our_size);
     memcpy(ours, theirs, their_size < our_size ? their_size : our_size);
+    memcpy(ours, &our_size, sizeof our_size);
     return true;
 }
 
@@ -23,6 +24,8 @@ static int flags_check(const struct hf_options *options) {
         return hf__fail(HF_ERR_ARGUMENT, "unknown flags 0x%x: use HF_CREATE, HF_EXCLUSIVE, HF_RDONLY", flags);
     if ((flags & HF_RDONLY) && (flags & (HF_CREATE | HF_EXCLUSIVE)))
         return hf__fail(HF_ERR_ARGUMENT, "a read-only handle cannot make a store: leave out HF_RDONLY or HF_CREATE");
+    if (options->reserved)
+        return hf__fail(HF_ERR_ARGUMENT, "the reserved option must be 0");
     if ((flags & HF_EXCLUSIVE) && !(flags & HF_CREATE))
         return hf__fail(HF_ERR_ARGUMENT, "HF_EXCLUSIVE goes with HF_CREATE");
     return HF_OK;

@@ -166,8 +166,8 @@ int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, s
     struct hf_meta seen;
     size_t length = 0;
     char *memory = NULL;
-    if (!value || !value_len)
-        return hf__fail(HF_ERR_ARGUMENT, "hf_get_dup needs places for the value and its length");
+    if (!value)
+        return hf__fail(HF_ERR_ARGUMENT, "hf_get_dup needs a place for the value");
     *value = NULL;
     int result = hf_exists(store, key, key_len, &seen);
     while (result == HF_OK || result == HF_TRUNCATED) {
@@ -186,7 +186,8 @@ int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, s
     }
     memory[length] = 0;
     *value = memory;
-    *value_len = length;
+    if (value_len)
+        *value_len = length;
     if (meta)
         *meta = seen;
     return HF_OK;

@@ -60,6 +60,7 @@ void hf__unlink(const struct hf__region *region, const struct hf__place *place, 
     struct hf__stripe *header = hf__stripe_at(region, place->stripe);
     if (HF_PLANTED(HF__BUG_OVERFLOW_EARLY))
         hf__unpass(region, place, spot->passed);
+    HF_POINT("unlink");
     hf__publish(hf__slot_at(region, spot->slot), 0);
     hf__step(header, HF__STEP_PUBLISHED);
     if (!HF_PLANTED(HF__BUG_OVERFLOW_EARLY))

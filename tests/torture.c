@@ -6,12 +6,12 @@
  *
  *     torture [--gets N] [--seconds N] [--seed S] [--mode store|cache] [--as threads|processes] [--readers N] [--writers N]
  *             [--blocks N] [--buckets N] [--smallest BYTES] [--largest BYTES] [--stable N] [--flapping N] [--fill]
- *             [--interrupt MICROSECONDS] [--dawdle] [--planted BUG]
+ *             [--interrupt MICROSECONDS] [--planted BUG]
  *
  * Ends after so many gets of all readers together, or so many seconds, whichever comes first. Stable keys are replaced, flapping
  * ones deleted too. --fill adds keys that are never written again, until the store is full: then entries move, and blocks return
- * at once. --interrupt stops every worker for a moment, again and again, at whatever instruction it is, and --dawdle at the named
- * points: a window of two instructions in the protocol becomes one of microseconds.
+ * at once. --interrupt stops every worker for a moment, again and again, at whatever instruction it is: a window of two instructions
+ * in the protocol becomes one of microseconds.
  */
 #include "check.h"
 #include "internal.h"
@@ -33,7 +33,7 @@ static struct {
     uint64_t seed, smallest, largest, interrupt_us;
     unsigned readers, writers;
     unsigned stable, written, keys; /* numbers below: stable; flapping; fillers */
-    bool cache, dawdle;
+    bool cache;
 } setup;
 
 /* Between the workers, whether they are threads or processes. */
@@ -65,14 +65,6 @@ static void dawdle(int number) {
     uint64_t turns = check_below(&seed, check_below(&seed, 64) ? 3000 : 60000);
     for (volatile uint64_t i = 0; i < turns; i++)
         ;
-}
-
-/* Where a window of the protocol begins or ends more often than elsewhere. */
-static void dawdle_at(const char *point) {
-    static _Thread_local uint64_t seed;
-    bool often = strncmp(point, "read:", 5) == 0 || strcmp(point, "stamped") == 0 || strcmp(point, "move-copy") == 0;
-    if (check_below(&seed, often ? 3 : 20) == 0)
-        dawdle(0);
 }
 
 /* Lets a timer signal this thread, with a period of its own. */
@@ -289,7 +281,6 @@ int test_run(int argc, char **argv) {
     setup.interrupt_us = check_number(argc, argv, "--interrupt", 0);
     setup.stable = (unsigned)check_number(argc, argv, "--stable", 5);
     setup.written = setup.stable + (unsigned)check_number(argc, argv, "--flapping", 5);
-    setup.dawdle = check_argument(argc, argv, "--dawdle");
     uint32_t blocks = (uint32_t)check_number(argc, argv, "--blocks", 64);
     uint32_t buckets = (uint32_t)check_number(argc, argv, "--buckets", 2);
     uint64_t gets = check_number(argc, argv, "--gets", 2000000), seconds = check_number(argc, argv, "--seconds", 600);
@@ -301,8 +292,6 @@ int test_run(int argc, char **argv) {
 
     CHECK_RC(hf__open_tiny(&setup.store, buckets, blocks, setup.cache ? HF_MODE_CACHE : HF_MODE_STORE), HF_OK);
     make_keys(check_argument(argc, argv, "--fill"));
-    if (setup.dawdle)
-        hf__point_hook = dawdle_at;
     struct worker workers[WORKERS_MAX];
     for (unsigned i = 0; i < count; i++)
         workers[i] = (struct worker){i, i < setup.writers};
