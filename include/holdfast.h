@@ -266,8 +266,8 @@ HF_CHECKED int hf_open(hf_store **store, const char *path, const struct hf_optio
 
 /* As hf_open, for an open descriptor: a memfd, or one inherited. It may be closed afterwards. With HF_CREATE an empty file
  * becomes a new store, also one that a killed creator left half made; of several creators one makes it and the others wait.
- * Needs a descriptor open for reading; unless HF_RDONLY the file is opened anew through /proc/self/fd, for which the process
- * needs the permission to read and write it. */
+ * Needs a descriptor open for reading, and for writing unless HF_RDONLY; then the file is also opened anew through
+ * /proc/self/fd, for which the process needs the permission to read and write it. */
 HF_CHECKED int hf_open_fd(hf_store **store, int fd, const struct hf_options *options);
 
 /* Makes a store without a name, shared with the children forked after this call, gone when the last of them has ended. */

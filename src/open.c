@@ -226,6 +226,9 @@ static int reopen(int fd, const struct hf_options *options) {
 
 static int open_descriptor(int given, const struct hf_options *options, struct hf__region **region) {
     struct stat file;
+    int access = fcntl(given, F_GETFL);
+    if (access >= 0 && !(options->flags & HF_RDONLY) && (access & O_ACCMODE) != O_RDWR)
+        return hf__fail(HF_ERR_ARGUMENT, "the descriptor is not open for reading and writing: use HF_RDONLY, or open it so");
     int result = HF_OK, fd = reopen(given, options);
     if (fd < 0)
         return hf__fail_errno("cannot open the descriptor anew (through /proc/self/fd)");

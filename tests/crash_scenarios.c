@@ -134,16 +134,17 @@ static void crowded_with_subject(hf_store *store) {
     crash_put(store, SUBJECT, (struct content){60, 'o'});
 }
 
+/* The subject, and no other entry, lies in another bucket than its own. */
 static bool subject_spilled(hf_store *store) {
     uint64_t with = overflows(store);
     CHECK_RC(hf_delete(store, SUBJECT, strlen(SUBJECT), 0), HF_OK);
-    return overflows(store) < with;
+    return with > 0 && overflows(store) == 0;
 }
 
 static bool subject_had_spilled(hf_store *store) {
     uint64_t without = overflows(store);
     crash_put(store, SUBJECT, (struct content){60, 'o'});
-    return overflows(store) > without;
+    return without == 0 && overflows(store) > 0;
 }
 
 /* ---- Operations ---------------------------------------------------------------------------------------------------------- */

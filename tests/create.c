@@ -7,6 +7,7 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -111,6 +112,55 @@ static void killed(void) {
     unlink(path);
 }
 
+/* ---- In a descriptor ----------------------------------------------------------------------------------------------------- */
+
+static int create_in(void *fd) {
+    struct hf_options options = creating(1 << 20);
+    hf_store *store = NULL;
+    CHECK_RC(hf_open_fd(&store, *(int *)fd, &options), HF_OK);
+    puppet_disarm();
+    CHECK_RC(hf_incr(store, "creators", 8, 1, NULL, NULL), HF_OK);
+    CHECK_RC(hf_close(&store), HF_OK);
+    return 0;
+}
+
+/* An empty file cannot be swapped for a complete one: what a killed creator leaves half made, the next one makes anew. */
+static void killed_in_descriptor(void) {
+    struct puppet *puppet = puppet_new();
+    unsigned n = 1;
+    for (bool died = true; died; n++) {
+        int fd = memfd_create("holdfast-test", MFD_CLOEXEC);
+        CHECK(fd >= 0);
+        died = puppet_killed_at(puppet, n, create_in, &fd);
+        check_at("killed at point %u, %s", n, puppet->point);
+        check_run(create_in, &fd);
+        hf_store *store = NULL;
+        CHECK_RC(hf_open_fd(&store, fd, NULL), HF_OK);
+        check_value(store, "creators", died ? "1" : "2");
+        check_sound(store);
+        CHECK_RC(hf_close(&store), HF_OK);
+        close(fd);
+    }
+    CHECK(n > 4);
+}
+
+static void raced_in_descriptor(void) {
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        pid_t children[RACERS];
+        int fd = memfd_create("holdfast-test", MFD_CLOEXEC);
+        CHECK(fd >= 0);
+        for (unsigned i = 0; i < RACERS; i++)
+            children[i] = check_spawn(create_in, &fd);
+        for (unsigned i = 0; i < RACERS; i++)
+            check_ended(children[i], 30);
+        hf_store *store = NULL;
+        CHECK_RC(hf_open_fd(&store, fd, NULL), HF_OK);
+        check_value(store, "creators", "16");
+        CHECK_RC(hf_close(&store), HF_OK);
+        close(fd);
+    }
+}
+
 /* ---- Full disk ----------------------------------------------------------------------------------------------------------- */
 
 static int on_full_disk(void *argument) {
@@ -149,7 +199,13 @@ static void full_disk(void) {
 }
 
 int test_run(int argc, char **argv) {
-    static const struct check_case cases[] = {{"raced", raced}, {"killed", killed}, {"full-disk", full_disk}};
+    static const struct check_case cases[] = {
+        {"raced", raced},
+        {"raced-in-descriptor", raced_in_descriptor},
+        {"killed", killed},
+        {"killed-in-descriptor", killed_in_descriptor},
+        {"full-disk", full_disk},
+    };
     check_cases(argc, argv, cases, sizeof cases / sizeof *cases);
     return 0;
 }

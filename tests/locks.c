@@ -275,6 +275,7 @@ static struct {
     unsigned calls;
     struct hf_recovery last;
     hf_store *store;
+    bool writes_everywhere;
 } told;
 
 static void on_recovery(void *context, const struct hf_recovery *recovery) {
@@ -282,7 +283,9 @@ static void on_recovery(void *context, const struct hf_recovery *recovery) {
     told.calls++;
     told.last = *recovery;
     check_value(told.store, "other", "there");
-    check_put(told.store, "from-callback", "x"); /* no lock is held */
+    check_put(told.store, "from-callback", "x"); /* no lock is held: not of this stripe ... */
+    for (char key = 'a'; told.writes_everywhere && key <= 'z'; key++) /* ... nor of any other */
+        CHECK_RC(hf_put(told.store, &key, 1, "x", 1, NULL, NULL), HF_OK);
 }
 
 static void logged(void) {
@@ -308,10 +311,35 @@ static void logged(void) {
     CHECK_RC(hf_close(&told.store), HF_OK);
 }
 
+/* What locks all stripes at once tells of recoveries when it has released all of them. */
+static void logged_by_copy(void) {
+    struct hf_options options = with_stripes(4);
+    char path[CHECK_PATH];
+    options.log = on_recovery;
+    options.log_context = &told;
+    told.calls = 0;
+    told.writes_everywhere = true;
+    told.store = check_create("logged-by-copy", options);
+    check_put(told.store, "other", "there");
+    struct holder holder = stop_holder(told.store);
+    CHECK_RC(hf_copy(told.store, check_path(path, "copied"), NULL), HF_ERR_TIMEOUT);
+    CHECK(access(path, F_OK) != 0);
+    kill(holder.child, SIGKILL);
+    check_wait(holder.child, 10);
+    CHECK_RC(hf_copy(told.store, path, NULL), HF_OK);
+    CHECK_EQ(told.calls, 1);
+    CHECK_RC(hf_close(&told.store), HF_OK);
+    hf_store *copy = check_open(path, NULL);
+    check_value(copy, "other", "there");
+    check_sound(copy);
+    CHECK_RC(hf_close(&copy), HF_OK);
+}
+
 int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"stopped-holder", stopped_holder}, {"killed-holder", killed_holder}, {"pending-entry", pending_entry},
         {"closed-held", closed_held},       {"reentered", reentered},         {"logged", logged},
+        {"logged-by-copy", logged_by_copy},
     };
     check_cases(argc, argv, cases, sizeof cases / sizeof *cases);
     return 0;

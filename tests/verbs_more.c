@@ -220,6 +220,29 @@ static void touching(void) {
     close_store();
 }
 
+static void moments(void) {
+    open_store();
+    struct hf_put_options options = HF_PUT_INIT;
+    struct hf_meta meta;
+    uint64_t now = (uint64_t)time(NULL) * 1000;
+    options.expires_ms = now + 100000;
+    CHECK_RC(hf_put(store, "m", 1, "7", 1, &options, NULL), HF_OK);
+    CHECK_RC(hf_exists(store, "m", 1, &meta), HF_OK);
+    CHECK_EQ(meta.expires_ms, now + 100000);
+    CHECK(meta.ttl_ms > 50000 && meta.ttl_ms <= 100000);
+    options.ttl_ms = 5;
+    CHECK_RC(hf_put(store, "m", 1, "8", 1, &options, NULL), HF_ERR_ARGUMENT);
+    check_value(store, "m", "7");
+    options.ttl_ms = 0;
+    options.expires_ms = now - 100000; /* has passed: takes the old value's place, and is gone at once */
+    CHECK_RC(hf_put(store, "m", 1, "9", 1, &options, NULL), HF_OK);
+    check_value(store, "m", NULL);
+    options.expires_ms = UINT64_MAX;
+    CHECK_RC(hf_put(store, "m", 1, "10", 2, &options, NULL), HF_OK);
+    check_value(store, "m", "10");
+    close_store();
+}
+
 /* A time so long that the sum of it and now does not fit must mean "very long", not "in the past". */
 static void endless(void) {
     open_store();
@@ -362,6 +385,7 @@ int test_run(int argc, char **argv) {
         {"sums", sums_of_every_kind}, {"incr-options", incr_options}, {"appends", appends},
         {"expiry", expiry_hides},     {"touching", touching},         {"endless", endless},
         {"sizes", struct_sizes},      {"reports", report_sizes},      {"put-options", put_option_ranges},
+        {"moments", moments},
     };
     check_cases(argc, argv, cases, sizeof cases / sizeof *cases);
     return 0;
