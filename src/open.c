@@ -184,7 +184,8 @@ static int open_file(const char *path, const struct hf_options *options, int *fd
         return HF_NOTFOUND;
     if (errno == EISDIR || errno == ENXIO)
         return not_regular();
-    return hf__fail_errno(errno == EACCES || errno == EROFS ? "cannot open for writing (is read-only enough?)" : "cannot open");
+    bool refused = errno == EACCES || errno == EROFS;
+    return hf__fail_errno(refused && access == O_RDWR ? "cannot open for writing (is read-only enough?)" : "cannot open");
 }
 
 #define CREATE_TRIES 10 /* against somebody who makes and deletes it all the time */

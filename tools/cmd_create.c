@@ -46,7 +46,7 @@ static const struct option_spec create_options[] = {
     {.name = "entry-size", .kind = OPTION_SIZE, .argument = "SIZE", .target = &wanted.entry_size, .low = 1, .high = UINT32_MAX,
      .help = "bytes of key and value of those entries (default 128)"},
     {.name = "max-value", .kind = OPTION_SIZE, .argument = "SIZE", .target = &wanted.max_value, .low = 1, .high = HF_VALUE_MAX,
-     .help = "bytes of the largest value (default capacity / 512)"},
+     .help = "bytes of the largest value (default capacity / 1024)"},
     {.name = "stripes", .kind = OPTION_NUMBER, .argument = "N", .target = &wanted.stripes, .low = 1, .high = HF_STRIPES_MAX,
      .help = "locks, so writers at once: a power of two"},
     {.name = "mode", .kind = OPTION_CHOICE, .argument = "store|cache", .target = &wanted.mode,
