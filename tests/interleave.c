@@ -22,15 +22,15 @@ const unsigned test_seconds = 600;
 enum { SIZE = 100, FIRST = 0, SECOND = 24, THIRD = 48 }; /* places in a heap of 64 blocks, for entries of five */
 
 /* A get has several times the instructions under a sanitizer, most of them not its own. */
-#ifdef __has_feature
+#if defined(__SANITIZE_ADDRESS__)
+#define STRIDE 7
+#elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
+#define STRIDE 7
 #endif
 #endif
-#ifdef __SANITIZE_ADDRESS__
-enum { STRIDE = 7 };
-#else
-enum { STRIDE = 1 };
+#ifndef STRIDE
+#define STRIDE 1
 #endif
 
 static const char subject[] = "s", other[] = "o";

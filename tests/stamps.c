@@ -27,7 +27,8 @@ static void look(const struct hf__region *region) {
         CHECK(hf__block_of(region, 0, word, &block));
         uint64_t stamp = hf__entry_at(region, block)->stamp;
         if (written && stamp <= highest)
-            check_failed(__FILE__, __LINE__, "the entry in slot %u was written with stamp %" PRIu64 ", given before", slot, stamp);
+            check_failed(__FILE__, __LINE__, "the entry in slot %u was written with stamp %" PRIu64 ", given before", slot,
+                         stamp);
         for (unsigned i = 0; i < count; i++)
             CHECK(stamps[i] != stamp);
         stamps[count++] = stamp;

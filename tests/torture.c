@@ -10,8 +10,8 @@
  *
  * Ends after so many gets of all readers together, or so many seconds, whichever comes first. Stable keys are replaced, flapping
  * ones deleted too. --fill adds keys that are never written again, until the store is full: then entries move, and blocks return
- * at once. --interrupt stops every worker for a moment, again and again, at whatever instruction it is: a window of two instructions
- * in the protocol becomes one of microseconds.
+ * at once. --interrupt stops every worker for a moment, again and again, at whatever instruction it is: a window of two
+ * instructions in the protocol becomes one of microseconds.
  */
 #include "check.h"
 #include "internal.h"

@@ -141,4 +141,4 @@ fi
 run 0 check "$store"
 run 0 get "$store" next
 out_is one
-finish 80
+finish 68
