@@ -74,6 +74,27 @@ static void call_reads(hf_store *store) {
     CHECK_EQ(count, 1);
 }
 
+static void on_progress(void *context, uint64_t done, uint64_t total) {
+    CHECK(done <= total && done >= *(uint64_t *)context);
+    *(uint64_t *)context = done == total ? UINT64_MAX : done;
+}
+
+static void call_with_progress(hf_store *store) {
+    struct hf_check_options check = HF_CHECK_INIT;
+    struct hf_copy_options copy = HF_COPY_INIT;
+    char path[CHECK_PATH];
+    uint64_t done = 0;
+    check.progress = copy.progress = on_progress;
+    check.context = copy.context = &done;
+    CHECK_RC(hf_check(store, &check, NULL), HF_OK);
+    CHECK(done == UINT64_MAX);
+    done = 0;
+    CHECK_RC(hf_copy(store, check_path(path, "copy"), &copy), HF_EXISTS);
+    copy.replace = 1;
+    CHECK_RC(hf_copy(store, path, &copy), HF_OK);
+    CHECK(done == UINT64_MAX);
+}
+
 static void call_whole_store(hf_store *store) {
     struct hf_info info = HF_INFO_INIT;
     struct hf_stats stats = HF_STATS_INIT;
@@ -107,6 +128,7 @@ int test_run(int argc, char **argv) {
     call_writes(store);
     call_reads(store);
     call_whole_store(store);
+    call_with_progress(store);
     CHECK_RC(hf_close(&store), HF_OK);
     CHECK(store == NULL);
     CHECK_RC(hf_close(&store), HF_OK);

@@ -4,9 +4,10 @@
  * it (guarantee D); and a process is really killed at each of those instructions, for whatever SIGKILL leaves behind is what
  * stood in memory after one of them (A, B, C). No named point is needed, and none can be forgotten.
  *
- *     crash_steps [--only NAME] [--look] [--planted BUG]
+ *     crash_steps [--only NAME] [--look] [--repairers] [--planted BUG]
  *
- * --look leaves out the deaths, which take most of the time.
+ * --look leaves out the deaths, which take most of the time; --repairers adds, for each of them, the death of the one who repairs
+ * at each instruction that changes the file: minutes for one operation.
  */
 #include "crash.h"
 #include "stepper.h"
@@ -64,8 +65,6 @@ static unsigned long look_everywhere(void) {
     struct stepper stepper;
     bool saw_new = false;
     open_stage();
-    before = malloc(stage.image_size);
-    CHECK(before != NULL);
     memcpy(before, file, stage.image_size);
     change_count = 0;
     stepper_start(&stepper, act, NULL);
@@ -80,29 +79,86 @@ static unsigned long look_everywhere(void) {
     CHECK_RC(*act_result, stage.scenario->result);
     saw_new = true;
     crash_glance(&stage, viewer, &saw_new);
-    free(before);
     close_stage();
     return stepper.steps;
 }
 
-static void die_after(unsigned long steps) {
+/* Leaves the stage as a victim does that is killed after so many instructions. */
+static pid_t die_after(unsigned long steps) {
     struct stepper stepper;
-    check_at("%s, killed after instruction %lu", stage.scenario->name, steps);
     open_stage();
     stepper_start(&stepper, act, NULL);
     CHECK(stepper_steps(&stepper, steps));
     stepper_kill(&stepper);
-    crash_verify(&stage, store, stepper.child);
+    return stepper.child;
+}
+
+static void verify_death(unsigned long steps) {
+    check_at("%s, killed after instruction %lu", stage.scenario->name, steps);
+    pid_t victim = die_after(steps);
+    crash_verify(&stage, store, victim);
     close_stage();
 }
 
-static void run_scenario(const struct scenario *scenario, struct puppet *puppet, bool look_only) {
+/* ---- Deaths of repairers ------------------------------------------------------------------------------------------------- */
+
+static int repair(void *unused) {
+    (void)unused;
+    crash_next_write(&stage, store);
+    return 0;
+}
+
+/* After how many instructions of a repair the file changes, up to the last change. */
+static unsigned repairs_of(unsigned long steps, unsigned long repairs[CHANGES_MAX]) {
+    struct stepper stepper;
+    unsigned count = 0;
+    die_after(steps);
+    memcpy(before, file, stage.image_size);
+    stepper_start(&stepper, repair, NULL);
+    while (stepper_step(&stepper)) {
+        if (changed()) {
+            CHECK(count < CHANGES_MAX);
+            repairs[count++] = stepper.steps;
+        }
+    }
+    close_stage();
+    return count;
+}
+
+static unsigned verify_repairers(unsigned long steps) {
+    static unsigned long repairs[CHANGES_MAX];
+    unsigned count = repairs_of(steps, repairs);
+    for (unsigned i = 0; i < count; i++) {
+        struct stepper stepper;
+        check_at("%s, killed after instruction %lu, its repairer after %lu", stage.scenario->name, steps, repairs[i]);
+        pid_t victim = die_after(steps);
+        stepper_start(&stepper, repair, NULL);
+        if (stepper_steps(&stepper, repairs[i])) /* the clock decides how long some paths are */
+            stepper_kill(&stepper);
+        crash_verify(&stage, store, victim);
+        close_stage();
+    }
+    return count;
+}
+
+static void run_scenario(const struct scenario *scenario, struct puppet *puppet, bool deaths, bool repairers) {
+    unsigned long doubles = 0;
     crash_prepare(&stage, scenario, puppet);
+    before = malloc(stage.image_size);
+    CHECK(before != NULL);
     unsigned long steps = look_everywhere();
-    for (unsigned i = 0; i < change_count && !look_only; i++)
-        die_after(changes[i]);
-    printf("%-32s %6lu instructions, %4u changed the file%s\n", scenario->name, steps, change_count,
-           look_only ? "" : ", a death at each");
+    for (unsigned i = 0; i < change_count; i++) {
+        if (deaths)
+            verify_death(changes[i]);
+        if (repairers)
+            doubles += verify_repairers(changes[i]);
+    }
+    free(before);
+    printf("%-32s %6lu instructions, %4u changed the file%s", scenario->name, steps, change_count,
+           deaths ? ", a death at each" : "");
+    if (repairers)
+        printf(", %lu of repairers", doubles);
+    printf("\n");
     CHECK(change_count > 4);
 }
 
@@ -115,7 +171,7 @@ int test_run(int argc, char **argv) {
     for (size_t i = 0; i < crash_scenario_count; i++) {
         if (only && strcmp(only, crash_scenarios[i].name) != 0)
             continue;
-        run_scenario(&crash_scenarios[i], puppet, look_only);
+        run_scenario(&crash_scenarios[i], puppet, !look_only, check_argument(argc, argv, "--repairers"));
         run++;
     }
     CHECK(run > 0);
