@@ -515,7 +515,8 @@ struct hf_info {
 };
 #define HF_INFO_INIT { sizeof(struct hf_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 } }
 
-/* What the store is. Reads a few words; takes no lock. */
+/* What the store is. Reads a few words; takes no lock. (C++ has a function and a struct of this name, as of hf_stats: write
+ * `struct hf_info`.) */
 HF_CHECKED int hf_info(hf_store *store, struct hf_info *info);
 
 /* Counted under the stripes' locks by the processes that did the work; exact except for what a killed process was doing. */

@@ -14,10 +14,16 @@ static void empty_stripe(const struct hf__region *region, uint32_t stripe) {
     header->reserve_len = region->evicts ? 0 : region->geometry.blocks;
 }
 
-/* The magic comes last: until then the file is none. */
+/* In the place of the magic while a store is made: who finds it after a kill knows that nobody's data is behind it. */
+static const char making[8] = "Holdfas-";
+
+/* The magic comes last: until then the file is no store. */
 int hf__format(int fd, const struct hf__geometry *geometry) {
     struct hf__superblock superblock;
     hf__superblock_make(&superblock, geometry);
+    if (pwrite(fd, making, sizeof making, 0) != sizeof making)
+        return hf__fail_errno("write");
+    HF_POINT("create:making");
     int result = hf__file_allocate(fd, geometry->file_size);
     HF_POINT("create:allocated");
     if (result != HF_OK)
@@ -54,15 +60,11 @@ int hf__create(const char *path, const struct hf_options *options) {
     return result;
 }
 
-/* Whether nothing was ever written where the superblock, the live part and the ring will be: the file is empty, or a creator
- * was killed before it was done. */
+/* The file is empty, or its creator was killed before it was done. */
 static bool unmade(int fd) {
-    unsigned char bytes[HF__STRIPES_AT] = { 0 };
-    ssize_t length = pread(fd, bytes, sizeof bytes, 0);
-    for (ssize_t i = 0; i < length; i++)
-        if (bytes[i] != 0)
-            return false;
-    return length >= 0;
+    char magic[sizeof making];
+    ssize_t length = pread(fd, magic, sizeof magic, 0);
+    return length == 0 || (length == sizeof magic && memcmp(magic, making, sizeof magic) == 0);
 }
 
 int hf__create_in(int fd, const struct hf_options *options) {
@@ -78,7 +80,7 @@ int hf__create_in(int fd, const struct hf_options *options) {
     }
     if (unmade(fd)) {
         result = hf__geometry_make(&geometry, options);
-        if (result == HF_OK)
+        if (result == HF_OK && ftruncate(fd, 0) == 0)
             result = hf__format(fd, &geometry);
         if (result != HF_OK && ftruncate(fd, 0) != 0)
             result = hf__fail_errno("ftruncate");

@@ -363,6 +363,29 @@ static void descriptors(void) {
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
+/* A file of others that begins with zeros, as disk images do, is not one that a creator left half made. */
+static void foreign_descriptor(void) {
+    static const size_t data_at[] = {HF__STRIPES_AT + HF__PAGE, 64 << 10, (1 << 20) - 1};
+    enum { LENGTH = 1 << 20 };
+    for (size_t i = 0; i < sizeof data_at / sizeof *data_at; i++) {
+        check_at("zeros, and data at %zu", data_at[i]);
+        char path[CHECK_PATH], *bytes = calloc(1, LENGTH);
+        CHECK(bytes != NULL);
+        bytes[data_at[i]] = 'x';
+        check_write_file(check_path(path, "foreign"), bytes, LENGTH);
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        struct hf_options options = small_store(HF_CREATE);
+        hf_store *store = NULL;
+        CHECK_RC(hf_open_fd(&store, fd, &options), HF_ERR_FORMAT);
+        size_t size;
+        char *after = check_read_file(path, &size);
+        CHECK(size == LENGTH && memcmp(bytes, after, LENGTH) == 0);
+        close(fd);
+        free(after);
+        free(bytes);
+    }
+}
+
 static void anonymous(void) {
     hf_store *store = NULL;
     struct hf_options options = small_store(0);
@@ -410,6 +433,7 @@ int test_run(int argc, char **argv) {
         {"defaults", defaults},           {"exclusive", exclusive},
         {"descriptors", descriptors},     {"anonymous", anonymous},
         {"stale", stale},
+        {"foreign-descriptor", foreign_descriptor},
     };
     check_cases(argc, argv, cases, sizeof cases / sizeof *cases);
     return 0;

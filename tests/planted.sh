@@ -33,6 +33,8 @@ try() {
     status=$?
     if [ $status -eq 1 ]; then
         printf '%-18s caught by %-12s %s\n' "$bug" "$wanted" "$(tail -n 1 "$temp/err" | cut -c 1-120)"
+    elif [ $status -eq 77 ]; then
+        printf '%-18s not tried: %s\n' "$bug" "$(tail -n 1 "$temp/out")"
     else
         printf '%-18s NOT CAUGHT by %s: exit status %d\n' "$bug" "$wanted" "$status"
         cat "$temp/out" "$temp/err"
