@@ -169,6 +169,8 @@ struct hf__stripe {
     uint64_t spare[7]; /* zero: hands of the small ring, change word */
 };
 static_assert(sizeof(pthread_mutex_t) <= HF__LINE, "the mutex has a line of its own");
+#define HF__MUTEX_SIZE sizeof(pthread_mutex_t)
+#define HF__MUTEX_ALIGN alignof(pthread_mutex_t)
 static_assert(offsetof(struct hf__stripe, record) == 64, "line 1");
 static_assert(offsetof(struct hf__stripe, next_stamp) == 128, "line 2");
 static_assert(offsetof(struct hf__stripe, puts) == 192, "line 3");

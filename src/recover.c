@@ -6,7 +6,8 @@
  *
  *   recover:1  clear the maps and the new overflow counts
  *   recover:2  (to verify) of two entries with one key, drop the older: a kill never makes them, a machine crash can
- *   recover:3  for each slot: drop what is not sound; mark its blocks, count it, and count it in the buckets it passed over
+ *   recover:3  for each slot: drop what is not sound; mark its blocks, count it, and count it in the buckets it passed over;
+ *              (to verify) in mode store, drop what is in the way of the reserve
  *   recover:4  store each bucket's new overflow count, at once, and the stripe's counters
  *
  * New overflow counts grow in the high half of a bucket's control word, so that readers always see one that is at least true.
@@ -52,8 +53,7 @@ static void count_passed(const struct recovery *recovery, const struct hf__place
 static void account(struct recovery *recovery, const struct hf__spot *spot, const struct hf__place *place) {
     const struct hf__view *view = &spot->view;
     uint64_t stamp = hf__load(&view->entry->stamp);
-    hf__mark(recovery->region, recovery->stripe, hf__within(recovery->region, recovery->stripe, view),
-             view->blocks);
+    hf__mark(recovery->region, recovery->stripe, hf__within(recovery->region, recovery->stripe, view), view->blocks);
     count_passed(recovery, place, spot->passed, 1);
     recovery->entries++;
     recovery->blocks += view->blocks;
@@ -67,8 +67,7 @@ static void account(struct recovery *recovery, const struct hf__spot *spot, cons
 /* The opposite of account, but for the extremes, which stay as bounds. */
 static void discount(struct recovery *recovery, const struct hf__spot *spot, const struct hf__place *place) {
     const struct hf__view *view = &spot->view;
-    hf__unmark(recovery->region, recovery->stripe, hf__within(recovery->region, recovery->stripe, view),
-               view->blocks);
+    hf__unmark(recovery->region, recovery->stripe, hf__within(recovery->region, recovery->stripe, view), view->blocks);
     count_passed(recovery, place, spot->passed, ~0ull);
     recovery->entries--;
     recovery->blocks -= view->blocks;

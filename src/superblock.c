@@ -13,8 +13,8 @@ static void describe_build(struct hf__superblock *superblock) {
     superblock->format = HF__FORMAT;
     superblock->byte_order = HF__BYTE_ORDER;
     superblock->pointer_size = sizeof(void *);
-    superblock->mutex_size = sizeof(pthread_mutex_t);
-    superblock->mutex_align = alignof(pthread_mutex_t);
+    superblock->mutex_size = HF__MUTEX_SIZE;
+    superblock->mutex_align = HF__MUTEX_ALIGN;
     superblock->block_size = HF__BLOCK;
     memcpy(superblock->libc, LIBC, sizeof LIBC);
 }
