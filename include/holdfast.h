@@ -205,7 +205,7 @@ enum hf_operation { HF_OPERATIONS(HF_NAMED_ENUM) };
 enum hf_verdict { HF_VERDICTS(HF_NAMED_ENUM) };
 #undef HF_NAMED_ENUM
 
-/* The texts of the tables above, and of a step ("begin", "room", "filled", "published", ...); "unknown" for other values. Static. */
+/* The texts of the tables above, and of a step ("begin", "room", "filled", "published", ...); "unknown" for others. Static. */
 HF_API const char *hf_cause_name(uint32_t cause);
 HF_API const char *hf_operation_name(uint32_t operation);
 HF_API const char *hf_step_name(uint32_t step);
@@ -299,8 +299,8 @@ struct hf_meta {
  *
  * Results: HF_OK. HF_NOTFOUND: no such key, or expired. HF_TRUNCATED: the first `size` bytes were copied. HF_ERR_BUSY (read-only
  * handles): the entry was rewritten again and again during the read. HF_ERR_TIMEOUT (others): the same, and the stripe's lock
- * was not free before the deadline either. HF_ERR_ARGUMENT. On all but HF_OK and HF_TRUNCATED the
- * buffer's bytes are unspecified. Kill, fork, signals: safe at any moment; nothing is held.
+ * was not free before the deadline either. HF_ERR_ARGUMENT. On all but HF_OK and HF_TRUNCATED the buffer's bytes are unspecified.
+ * Kill, fork, signals: safe at any moment; nothing is held.
  */
 HF_CHECKED int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                       struct hf_meta *meta);
