@@ -34,8 +34,8 @@ static int add(struct hf__write *write, int64_t by, const struct hf_incr_options
         content->flags = view->flags;
     } else if (options->condition == HF_IF_PRESENT) {
         return HF_NOTFOUND;
-    } else if (options->ttl_ms) {
-        content->expiry = hf__expiry_of(options->ttl_ms, hf__now_ms());
+    } else {
+        content->expiry = hf__expiry_of(options->ttl_ms);
     }
     if (__builtin_add_overflow(number, by, sum))
         return HF_ERR_NUMBER;
@@ -114,7 +114,7 @@ int hf_touch(hf_store *store, const void *key, size_t key_len, uint64_t ttl_ms) 
         return hf__write_end(&write, HF_NOTFOUND);
     struct hf__content content = { .data = "", .keep = true, .version = write.spot.view.version };
     content.flags = write.spot.view.flags;
-    content.expiry = hf__expiry_of(ttl_ms, hf__now_ms());
+    content.expiry = hf__expiry_of(ttl_ms);
     return hf__write_end(&write, hf__write_content(&write, &content, &version));
 }
 

@@ -31,7 +31,7 @@ struct item {
 };
 
 static bool gone(const struct clock *clock, const struct item *item) {
-    return item->spot.view.expiry != 0 && item->spot.view.expiry <= clock->need->now_ms;
+    return hf__expired(item->spot.view.expiry, clock->need->now_ms);
 }
 
 static struct item item_at(const struct clock *clock, uint32_t at) {
@@ -104,8 +104,7 @@ static void cool_passed(const struct clock *clock, uint32_t from, uint32_t to) {
 
 static void drop(const struct clock *clock, const struct item *item) {
     hf__count(gone(clock, item) ? &clock->header->expirations : &clock->header->evictions, 1);
-    hf__unlink(clock->region, &item->place, &item->spot);
-    hf__step(clock->header, HF__STEP_DROP);
+    hf__unlink(clock->region, &item->place, &item->spot, HF__STEP_DROP);
 }
 
 /* Moves or drops every entry of the run. */
@@ -156,6 +155,6 @@ void hf__evict_slot(const struct hf__region *region, const struct hf__place *pla
     struct hf__place victim;
     if (!hf__spot_of_slot(region, place->stripe, coolest, &spot, &victim))
         return;
-    hf__unlink(region, &victim, &spot);
+    hf__unlink(region, &victim, &spot, HF__STEP_DROP);
     hf__count(&hf__stripe_at(region, place->stripe)->evictions, 1);
 }

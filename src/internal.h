@@ -123,7 +123,9 @@ void hf__find(const struct hf__region *region, const struct hf__place *place, co
               struct hf__spot *spot);
 void hf__pass(const struct hf__region *region, const struct hf__place *place, uint32_t passed);
 void hf__unpass(const struct hf__region *region, const struct hf__place *place, uint32_t passed);
-void hf__unlink(const struct hf__region *region, const struct hf__place *place, const struct hf__spot *spot);
+/* As a delete's commit (HF__STEP_PUBLISHED), or to make room (HF__STEP_DROP). */
+void hf__unlink(const struct hf__region *region, const struct hf__place *place, const struct hf__spot *spot,
+                enum hf__step emptied);
 bool hf__spot_of_slot(const struct hf__region *region, uint32_t stripe, uint32_t slot, struct hf__spot *spot,
                       struct hf__place *place);
 
@@ -139,11 +141,11 @@ struct hf__need {
     uint32_t blocks;
     uint32_t replaces; /* blocks of the entry that goes; 0: none */
     uint32_t own;      /* its slot, or HF__NO_SLOT               */
-    uint64_t now_ms;
+    uint64_t *now_ms; /* 0: not asked yet, as hf__expired takes it */
 };
 uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need); /* HF__NONE: full */
-bool hf__room_slot(const struct hf__region *region, const struct hf__place *place, uint64_t now_ms); /* empties one */
-uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t now_ms);
+bool hf__room_slot(const struct hf__region *region, const struct hf__place *place, uint64_t *now_ms); /* empties one */
+uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t *now_ms);
 
 /* compact.c (mode store), evict.c (mode cache) */
 uint32_t hf__compact_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need);
@@ -181,7 +183,7 @@ int hf__write_begin(struct hf__write *write, struct hf_store *store, enum hf_ope
 int hf__write_content(struct hf__write *write, const struct hf__content *content, uint64_t *version);
 void hf__write_delete(struct hf__write *write);
 int hf__write_end(struct hf__write *write, int result);
-uint64_t hf__expiry_of(uint64_t ttl_ms, uint64_t now_ms);
+uint64_t hf__expiry_of(uint64_t ttl_ms); /* from now on */
 
 /* read.c */
 bool hf__expired(uint64_t expiry, uint64_t *now_ms); /* asks the clock if *now_ms is 0 and it matters */

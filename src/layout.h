@@ -120,9 +120,8 @@ struct hf__record {
     uint32_t pid;
     uint32_t slot;      /* of the store; HF__NO_SLOT until it is found      */
     uint64_t key_hash;
-    uint64_t old_word;  /* the slot's word when the operation found it      */
     uint64_t new_block; /* block + 1 the slot will name; 0: it will be empty; HF__NO_BLOCK until it is known */
-    uint64_t reserved[3];
+    uint64_t reserved[4];
 };
 static_assert(sizeof(struct hf__record) == 64, "one line");
 #define HF__NO_SLOT UINT32_MAX
@@ -243,7 +242,7 @@ static_assert(sizeof(struct hf__entry) == 40, "no padding");
     X(MOVE_COPY, "move-copy")     /* making room: an entry was copied                        */ \
     X(MOVE_PUBLISH, "move-publish") /* ... its slot names the copy                           */ \
     X(MOVE_FREE, "move-free")     /* ... its old blocks are free                             */ \
-    X(DROP, "drop")               /* making room: an entry's slot was emptied                */ \
+    X(DROP, "drop")               /* evicted or expired: an entry's slot was emptied         */ \
     X(DROP_FREE, "drop-free")     /* ... its blocks are free                                 */ \
     X(ALLOCATED, "allocated")     /* the new blocks are marked                               */ \
     X(STAMPED, "stamped")         /* the stamp is stored, the entry not yet                  */ \
@@ -252,8 +251,7 @@ static_assert(sizeof(struct hf__entry) == 40, "no padding");
     X(PUBLISHED, "published")     /* the slot is stored: the commit                          */ \
     X(UNPASSED, "unpassed")       /* overflow counts are lowered                             */ \
     X(FREED, "freed")             /* the old blocks are free                                 */ \
-    X(COUNTED, "counted")         /* the counters are stored                                 */ \
-    X(END, "end")                 /* the record is cleared, the lock still held              */
+    X(COUNTED, "counted")         /* the counters are stored                                 */
 
 enum hf__step {
 #define HF__STEP_ENUM(name, text) HF__STEP_##name,

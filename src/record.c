@@ -18,7 +18,6 @@ void hf__record_set(struct hf__stripe *stripe, enum hf_operation operation, uint
     record->pid = hf__pid;
     record->slot = HF__NO_SLOT;
     record->key_hash = key_hash;
-    record->old_word = 0;
     record->new_block = HF__NO_BLOCK;
     hf__in_order();
     if (!HF_PLANTED(HF__BUG_RECORD_LATE))

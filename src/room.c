@@ -14,11 +14,11 @@ uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct
 }
 
 /* Removes every expired entry of the stripe but `own`; how many. Costs nothing while none can have expired. */
-uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t now_ms) {
+uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t *now_ms) {
     struct hf__stripe *header = hf__stripe_at(region, stripe);
     uint64_t next = UINT64_MAX;
     uint32_t removed = 0;
-    if (now_ms < header->next_expiry)
+    if (header->next_expiry == UINT64_MAX || !hf__expired(header->next_expiry, now_ms))
         return 0;
     uint32_t first = stripe * hf__slots_of_stripe(region), end = first + hf__slots_of_stripe(region);
     for (uint32_t slot = first; slot < end; slot++) {
@@ -26,8 +26,8 @@ uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t o
         struct hf__place place;
         if (!hf__spot_of_slot(region, stripe, slot, &spot, &place) || spot.view.expiry == 0)
             continue;
-        if (spot.view.expiry <= now_ms && slot != own) {
-            hf__unlink(region, &place, &spot);
+        if (slot != own && hf__expired(spot.view.expiry, now_ms)) {
+            hf__unlink(region, &place, &spot, HF__STEP_DROP);
             removed++;
         } else if (spot.view.expiry < next) {
             next = spot.view.expiry;
@@ -39,7 +39,7 @@ uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t o
 }
 
 /* Every slot a key may have is taken: empties some; false if the mode does not allow it. */
-bool hf__room_slot(const struct hf__region *region, const struct hf__place *place, uint64_t now_ms) {
+bool hf__room_slot(const struct hf__region *region, const struct hf__place *place, uint64_t *now_ms) {
     if (!region->evicts)
         return hf__expire(region, place->stripe, HF__NO_SLOT, now_ms) > 0;
     hf__evict_slot(region, place);

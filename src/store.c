@@ -15,22 +15,15 @@
  */
 #include "internal.h"
 
-static uint64_t write_now(struct hf__write *write) {
-    if (write->now_ms == 0)
-        write->now_ms = hf__now_ms();
-    return write->now_ms;
-}
-
 /* An expired entry is absent: it goes before anything else is decided. */
 static void find_spot(struct hf__write *write) {
     hf__find(write->region, &write->place, write->key, write->key_len, &write->spot);
     if (write->spot.word != 0 && hf__expired(write->spot.view.expiry, &write->now_ms)) {
-        hf__unlink(write->region, &write->place, &write->spot);
+        hf__unlink(write->region, &write->place, &write->spot, HF__STEP_DROP);
         hf__count(&write->stripe->expirations, 1);
         write->spot.word = 0;
     }
     write->stripe->record.slot = write->spot.slot;
-    write->stripe->record.old_word = write->spot.word;
 }
 
 int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_operation operation, const void *key,
@@ -77,7 +70,7 @@ int hf__write_end(struct hf__write *write, int result) {
 static bool have_slot(struct hf__write *write) {
     if (write->spot.slot != HF__NO_SLOT)
         return true;
-    if (!hf__room_slot(write->region, &write->place, write_now(write)))
+    if (!hf__room_slot(write->region, &write->place, &write->now_ms))
         return false;
     find_spot(write);
     return write->spot.slot != HF__NO_SLOT;
@@ -89,8 +82,8 @@ static uint32_t have_blocks(struct hf__write *write, uint32_t blocks) {
     if (HF_PLANTED(HF__BUG_FREE_FIRST) && spot->word)
         hf__unmark(write->region, write->place.stripe,
                    hf__within(write->region, write->place.stripe, &spot->view), spot->view.blocks);
-    struct hf__need need = { .blocks = blocks, .replaces = spot->word ? spot->view.blocks : 0, .own = spot->slot };
-    need.now_ms = write_now(write);
+    struct hf__need need = { .blocks = blocks, .own = spot->slot, .now_ms = &write->now_ms };
+    need.replaces = spot->word ? spot->view.blocks : 0;
     uint32_t at = hf__room(write->region, write->place.stripe, &need);
     if (spot->word && !HF_PLANTED(HF__BUG_NO_OWN_RELOAD)) {
         spot->word = hf__load(hf__slot_at(write->region, spot->slot));
@@ -185,13 +178,15 @@ int hf__write_content(struct hf__write *write, const struct hf__content *content
 
 void hf__write_delete(struct hf__write *write) {
     write->stripe->record.new_block = 0;
-    hf__unlink(write->region, &write->place, &write->spot);
+    hf__unlink(write->region, &write->place, &write->spot, HF__STEP_PUBLISHED);
     hf__count(&write->stripe->deletes, 1);
+    hf__step(write->stripe, HF__STEP_COUNTED);
 }
 
-uint64_t hf__expiry_of(uint64_t ttl_ms, uint64_t now_ms) {
+uint64_t hf__expiry_of(uint64_t ttl_ms) {
     if (ttl_ms == 0)
         return 0;
+    uint64_t now_ms = hf__now_ms();
     return ttl_ms < HF__EXPIRY_MAX - now_ms ? now_ms + ttl_ms : HF__EXPIRY_MAX;
 }
 
@@ -239,7 +234,7 @@ int hf_put(hf_store *store, const void *key, size_t key_len, const void *value, 
     if (result != HF_OK)
         return result;
     if (options.ttl_ms)
-        content.expiry = hf__expiry_of(options.ttl_ms, write_now(&write));
+        content.expiry = hf__expiry_of(options.ttl_ms);
     else
         content.expiry = options.expires_ms < HF__EXPIRY_MAX ? options.expires_ms : HF__EXPIRY_MAX;
     result = check_condition(&write, &options);

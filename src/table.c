@@ -55,21 +55,21 @@ void hf__unpass(const struct hf__region *region, const struct hf__place *place, 
     count_overflow(region, place, passed, 0xffffffff);
 }
 
-/* Empties a slot (the commit of a delete) and gives back what its entry held. */
-void hf__unlink(const struct hf__region *region, const struct hf__place *place, const struct hf__spot *spot) {
+/* Empties a slot and gives back what its entry held. */
+void hf__unlink(const struct hf__region *region, const struct hf__place *place, const struct hf__spot *spot,
+                enum hf__step emptied) {
     struct hf__stripe *header = hf__stripe_at(region, place->stripe);
     if (HF_PLANTED(HF__BUG_OVERFLOW_EARLY))
         hf__unpass(region, place, spot->passed);
     HF_POINT("unlink");
     hf__publish(hf__slot_at(region, spot->slot), 0);
-    hf__step(header, HF__STEP_PUBLISHED);
+    hf__step(header, emptied);
     if (!HF_PLANTED(HF__BUG_OVERFLOW_EARLY))
         hf__unpass(region, place, spot->passed);
     hf__step(header, HF__STEP_UNPASSED);
     hf__unmark(region, place->stripe, hf__within(region, place->stripe, &spot->view), spot->view.blocks);
-    hf__step(header, HF__STEP_FREED);
+    hf__step(header, emptied == HF__STEP_PUBLISHED ? HF__STEP_FREED : HF__STEP_DROP_FREE);
     hf__count(&header->entries, ~0ull);
-    hf__step(header, HF__STEP_COUNTED);
 }
 
 /* What a slot of the stripe holds, if that is an entry which names the slot and whose key belongs there. */

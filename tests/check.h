@@ -74,6 +74,8 @@ void *check_shared(size_t size);                /* zeroed memory, shared with ch
 /* Opens a store that must open. `options` may be NULL. */
 hf_store *check_open(const char *path, const struct hf_options *options);
 /* Makes a new store of that name in the temporary directory, with HF_CREATE | HF_EXCLUSIVE added to the flags. */
+/* Options of a store of 1 MiB that waits two seconds at most. */
+struct hf_options check_small_store(uint32_t flags);
 hf_store *check_create(const char *name, struct hf_options options);
 
 void check_put(hf_store *store, const char *key, const char *value);

@@ -131,6 +131,14 @@ hf_store *check_open(const char *path, const struct hf_options *options) {
     return store;
 }
 
+struct hf_options check_small_store(uint32_t flags) {
+    struct hf_options options = HF_OPTIONS_INIT;
+    options.flags = flags;
+    options.capacity = 1 << 20;
+    options.timeout_ms = 2000;
+    return options;
+}
+
 hf_store *check_create(const char *name, struct hf_options options) {
     char path[CHECK_PATH];
     options.flags |= HF_CREATE | HF_EXCLUSIVE;

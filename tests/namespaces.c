@@ -12,14 +12,6 @@ const unsigned test_seconds = 60;
 
 static char path[CHECK_PATH];
 
-static struct hf_options with_flags(uint32_t flags) {
-    struct hf_options options = HF_OPTIONS_INIT;
-    options.flags = flags;
-    options.capacity = 1 << 20;
-    options.timeout_ms = 2000;
-    return options;
-}
-
 /* A process of another PID namespace that was forked before any store was open, so that it inherits nothing. It waits for its
  * turn and then runs the body. */
 struct stranger {
@@ -61,7 +53,7 @@ static void let_in(struct stranger *stranger) {
 
 static int open_elsewhere(void *argument) {
     (void)argument;
-    struct hf_options options = with_flags(0);
+    struct hf_options options = check_small_store(0);
     struct hf_info info = HF_INFO_INIT;
     hf_store *store = NULL;
     CHECK_RC(hf_open(&store, path, &options), HF_ERR_NAMESPACE);
@@ -79,7 +71,7 @@ static int open_elsewhere(void *argument) {
 static void refused_elsewhere(void) {
     check_path(path, "shared");
     struct stranger *stranger = invite(open_elsewhere, NULL);
-    hf_store *store = check_create("shared", with_flags(0));
+    hf_store *store = check_create("shared", check_small_store(0));
     check_put(store, "k", "v");
     let_in(stranger);
     check_put(store, "k", "w");
@@ -88,7 +80,7 @@ static void refused_elsewhere(void) {
 
 static int write_elsewhere(void *argument) {
     (void)argument;
-    struct hf_options options = with_flags(0);
+    struct hf_options options = check_small_store(0);
     hf_store *store = check_open(path, &options);
     check_value(store, "k", "v");
     check_put(store, "k", "from there");
@@ -100,7 +92,7 @@ static int write_elsewhere(void *argument) {
 static void taken_over(void) {
     check_path(path, "moved");
     struct stranger *stranger = invite(write_elsewhere, NULL);
-    hf_store *store = check_create("moved", with_flags(0));
+    hf_store *store = check_create("moved", check_small_store(0));
     check_put(store, "k", "v");
     CHECK_RC(hf_close(&store), HF_OK);
     let_in(stranger);
@@ -129,7 +121,7 @@ static int use_inherited(void *argument) {
     CHECK_RC(hf_info(store, &info), HF_OK);
     CHECK_EQ(info.readonly, 1);
     if (path[0]) { /* a second open must not hand out that mapping as a writer's */
-        struct hf_options options = with_flags(0);
+        struct hf_options options = check_small_store(0);
         hf_store *again = NULL;
         CHECK_RC(hf_open(&again, path, &options), HF_ERR_NAMESPACE);
         options.flags = HF_RDONLY;
@@ -152,13 +144,13 @@ static int fork_elsewhere(void *store) {
 }
 
 static void forked_elsewhere(void) {
-    hf_store *store = check_create("forked", with_flags(0));
+    hf_store *store = check_create("forked", check_small_store(0));
     check_path(path, "forked");
     check_put(store, "k", "v");
     check_run(fork_elsewhere, store);
     check_put(store, "k", "w");
     CHECK_RC(hf_close(&store), HF_OK);
-    struct hf_options options = with_flags(0);
+    struct hf_options options = check_small_store(0);
     path[0] = 0;
     CHECK_RC(hf_open_anonymous(&store, &options), HF_OK);
     check_put(store, "k", "v");

@@ -14,14 +14,6 @@ const unsigned test_seconds = 60;
 
 enum { ANY_FAILURE = 1000 };
 
-static struct hf_options small_store(uint32_t flags) {
-    struct hf_options options = HF_OPTIONS_INIT;
-    options.flags = flags;
-    options.capacity = 1 << 20;
-    options.timeout_ms = 2000;
-    return options;
-}
-
 /* Opens with the flags, expects the result, and no change of the file. */
 static void refused(const char *path, uint32_t flags, int expected) {
     struct stat before, after;
@@ -29,7 +21,7 @@ static void refused(const char *path, uint32_t flags, int expected) {
     CHECK_EQ(stat(path, &before), 0);
     bool regular = S_ISREG(before.st_mode);
     void *bytes = regular ? check_read_file(path, &size) : NULL;
-    struct hf_options options = small_store(flags);
+    struct hf_options options = check_small_store(flags);
     hf_store *store = NULL;
     int rc = hf_open(&store, path, &options);
     if (expected == ANY_FAILURE)
@@ -58,7 +50,7 @@ static void refused_by_all(const char *path, int expected) {
 /* A store with a few entries, as bytes. */
 static void *image(size_t *size) {
     char path[CHECK_PATH];
-    hf_store *store = check_create("image", small_store(0));
+    hf_store *store = check_create("image", check_small_store(0));
     char key[16];
     for (int i = 0; i < 100; i++) {
         snprintf(key, sizeof key, "key-%d", i);
@@ -77,7 +69,7 @@ static void no_stores(void) {
     hf_store *store = NULL;
     CHECK_RC(hf_open(&store, check_path(path, "nothing"), NULL), HF_NOTFOUND);
     CHECK(store == NULL);
-    struct hf_options readonly = small_store(HF_RDONLY), create = small_store(HF_CREATE);
+    struct hf_options readonly = check_small_store(HF_RDONLY), create = check_small_store(HF_CREATE);
     CHECK_RC(hf_open(&store, path, &readonly), HF_NOTFOUND);
     int rc = hf_open(&store, check_path(path, "no/such/directory"), &create);
     CHECK_RC(rc, HF_ERR_SYSTEM);
@@ -156,7 +148,7 @@ static const struct {
 };
 
 static void opens_readonly(const char *path) {
-    struct hf_options options = small_store(HF_RDONLY);
+    struct hf_options options = check_small_store(HF_RDONLY);
     hf_store *store = check_open(path, &options);
     check_value(store, "key-7", "value");
     CHECK_RC(hf_put(store, "k", 1, "v", 1, NULL, NULL), HF_ERR_READONLY);
@@ -197,7 +189,7 @@ static void compatible_feature(void) {
     superblock->compatible = 1u << 31;
     superblock->checksum = hf__hash_superblock(superblock);
     check_write_file(check_path(path, "newer"), bytes, size);
-    struct hf_options options = small_store(0);
+    struct hf_options options = check_small_store(0);
     struct hf_info info = HF_INFO_INIT;
     hf_store *store = check_open(path, &options);
     CHECK_RC(hf_info(store, &info), HF_OK);
@@ -289,8 +281,8 @@ static void defaults(void) {
 
 static void exclusive(void) {
     char path[CHECK_PATH];
-    hf_store *store = check_create("exclusive", small_store(0)), *other = NULL;
-    struct hf_options options = small_store(HF_CREATE | HF_EXCLUSIVE);
+    hf_store *store = check_create("exclusive", check_small_store(0)), *other = NULL;
+    struct hf_options options = check_small_store(HF_CREATE | HF_EXCLUSIVE);
     CHECK_RC(hf_open(&other, check_path(path, "exclusive"), &options), HF_EXISTS);
     CHECK(other == NULL);
     options.flags = HF_CREATE;
@@ -328,7 +320,7 @@ static int open_inherited(void *number) {
 static void descriptors(void) {
     hf_store *store = NULL;
     char path[CHECK_PATH];
-    struct hf_options options = small_store(0);
+    struct hf_options options = check_small_store(0);
     int fd = memfd_create("holdfast-test", MFD_CLOEXEC);
     CHECK(fd >= 0);
     CHECK_RC(hf_open_fd(&store, fd, &options), HF_ERR_FORMAT);
@@ -349,7 +341,7 @@ static void descriptors(void) {
     CHECK_RC(hf_open_fd(&store, fd, &options), HF_ERR_SYSTEM);
     CHECK_RC(hf_open_fd(&store, -1, &options), HF_ERR_ARGUMENT);
 
-    store = check_create("by-path", small_store(0));
+    store = check_create("by-path", check_small_store(0));
     check_put(store, "k", "v");
     CHECK_RC(hf_close(&store), HF_OK);
     fd = open(check_path(path, "by-path"), O_RDONLY | O_CLOEXEC);
@@ -374,7 +366,7 @@ static void foreign_descriptor(void) {
         bytes[data_at[i]] = 'x';
         check_write_file(check_path(path, "foreign"), bytes, LENGTH);
         int fd = open(path, O_RDWR | O_CLOEXEC);
-        struct hf_options options = small_store(HF_CREATE);
+        struct hf_options options = check_small_store(HF_CREATE);
         hf_store *store = NULL;
         CHECK_RC(hf_open_fd(&store, fd, &options), HF_ERR_FORMAT);
         size_t size;
@@ -388,7 +380,7 @@ static void foreign_descriptor(void) {
 
 static void anonymous(void) {
     hf_store *store = NULL;
-    struct hf_options options = small_store(0);
+    struct hf_options options = check_small_store(0);
     CHECK_RC(hf_open_anonymous(&store, &options), HF_OK);
     check_put(store, "parent", "1");
     check_run(put_child, store);
@@ -404,7 +396,7 @@ static void anonymous(void) {
 static void stale(void) {
     char path[CHECK_PATH], other[CHECK_PATH];
     struct hf_info info = HF_INFO_INIT;
-    hf_store *old = check_create("stale", small_store(0)), *new = check_create("new", small_store(0));
+    hf_store *old = check_create("stale", check_small_store(0)), *new = check_create("new", check_small_store(0));
     CHECK_RC(hf_info(old, &info), HF_OK);
     CHECK_EQ(info.stale, 0);
     check_put(old, "k", "old");

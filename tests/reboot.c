@@ -145,13 +145,19 @@ static void verified_by_writer(const char *path) {
     CHECK_EQ(count_readonly(path, 0), KEYS - 1);
 }
 
+/* The image of a new store after a reboot that spoilt the value of one key. */
+static unsigned char *spoilt_image(const char *name, uint64_t key, char path[CHECK_PATH], size_t *size) {
+    make_store(name, NULL, NULL);
+    unsigned char *bytes = check_read_file(check_path(path, name), size);
+    forget_boot(bytes);
+    damage_value(bytes, *size, key);
+    return bytes;
+}
+
 static void rebooted(void) {
     char path[CHECK_PATH];
     size_t size;
-    make_store("rebooted", NULL, NULL);
-    unsigned char *bytes = check_read_file(check_path(path, "rebooted"), &size);
-    forget_boot(bytes);
-    damage_value(bytes, size, 77);
+    unsigned char *bytes = spoilt_image("rebooted", 77, path, &size);
     rewrite(path, bytes, size);
     verified_by_writer(path);
     free(bytes);
@@ -168,10 +174,7 @@ static int open_for_writing(void *path) {
 static void verifier_killed(void) {
     char path[CHECK_PATH];
     size_t size;
-    make_store("verifier", NULL, NULL);
-    unsigned char *bytes = check_read_file(check_path(path, "verifier"), &size);
-    forget_boot(bytes);
-    damage_value(bytes, size, 78);
+    unsigned char *bytes = spoilt_image("verifier", 78, path, &size);
     struct puppet *puppet = puppet_new();
     unsigned n = 1;
     for (;; n++) {
