@@ -225,9 +225,9 @@ typedef void hf_log_fn(void *context, const struct hf_recovery *recovery);
  * entry_size  bytes of key (rounded up to a multiple of 8) and value of a typical entry, the B of guarantee I. 0: as large as
  *             capacity and entries allow if both are given, else 128.
  * max_value   bytes of the largest value, up to HF_VALUE_MAX. 0: capacity / 1024, but at least 4 KiB and entry_size and at most
- *             512 KiB. Every stripe has room for 16 of them, or 4 if `stripes` is given.
- * stripes     a power of two up to HF_STRIPES_MAX. 0: as many as leave each 1,024 expected entries and room for 16 of the
- *             largest, at most 256 (more if they would exceed 16 MiB each).
+ *             512 KiB. Every stripe has room for 12 of them, or 4 if `stripes` is given.
+ * stripes     a power of two up to HF_STRIPES_MAX. 0: as many as leave each 1,024 expected entries and room for 12 of the
+ *             largest, at most 256 (more if they would exceed 8 MiB each).
  * timeout_ms  the longest wait for one lock, milliseconds. 0: 10,000. HF_FOREVER: no deadline.
  */
 struct hf_options {

@@ -14,9 +14,9 @@
 #define DEFAULT_ENTRY_SIZE 128u
 #define DEFAULT_STRIPES 256u
 #define STRIPE_ENTRIES 1024u /* a stripe should expect at least so many entries ...  */
-#define STRIPE_ROOM 16u      /* ... have room for so many of the largest ...          */
+#define STRIPE_ROOM 12u      /* ... have room for so many of the largest ...          */
 #define STRIPE_ROOM_LEAST 4u /* ... (so many if the user chose the stripes) ...       */
-#define STRIPE_BYTES (16u * MEBIBYTE) /* ... and be no larger than this               */
+#define STRIPE_BYTES (8u * MEBIBYTE) /* ... and be no larger than this: repair and compaction stop its writers */
 
 struct plan {
     uint64_t entries;

@@ -105,6 +105,7 @@ uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_
 struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe);
 void hf__mark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
 void hf__unmark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
+bool hf__claim(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
 bool hf__all_free(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
 
 /* record.c: what the holder of a lock is doing. */
@@ -126,9 +127,12 @@ void hf__unpass(const struct hf__region *region, const struct hf__place *place, 
 /* As a delete's commit (HF__STEP_PUBLISHED), or to make room (HF__STEP_DROP). */
 void hf__unlink(const struct hf__region *region, const struct hf__place *place, const struct hf__spot *spot,
                 enum hf__step emptied);
+/* What a slot of the stripe, or the word that was loaded from it, holds: an entry which names the slot, and whose key belongs
+ * there; else false. */
 bool hf__spot_of_slot(const struct hf__region *region, uint32_t stripe, uint32_t slot, struct hf__spot *spot,
                       struct hf__place *place);
-
+bool hf__spot_of_word(const struct hf__region *region, uint32_t stripe, uint32_t bucket, uint32_t slot, uint64_t word,
+                      struct hf__spot *spot, struct hf__place *place);
 bool hf__spot_of_block(const struct hf__region *region, uint32_t stripe, uint32_t at, struct hf__spot *spot,
                        struct hf__place *place);
 

@@ -113,6 +113,23 @@ void hf__mark(const struct hf__region *region, uint32_t stripe, uint32_t at, uin
     hf__count(&hf__stripe_at(region, stripe)->used_blocks, blocks);
 }
 
+/* Marks a run that is wholly free; else false, and nothing is marked. For recovery, which counts by itself. */
+bool hf__claim(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks) {
+    uint64_t *used = hf__used_map(region, stripe), *first = hf__first_map(region, stripe);
+    if (at % 64 + blocks <= 64) { /* most do not cross a word */
+        uint64_t mask = mask_of(at % 64, blocks);
+        if (used[at / 64] & mask)
+            return false;
+        used[at / 64] |= mask;
+    } else {
+        if (at + blocks > region->geometry.blocks || !hf__all_free(region, stripe, at, blocks))
+            return false;
+        fill(used, at, blocks, true);
+    }
+    first[at / 64] |= 1ull << at % 64;
+    return true;
+}
+
 /* A free run next to the reserve becomes part of it. */
 static void widen_reserve(struct hf__stripe *header, uint32_t at, uint32_t blocks) {
     if (at + blocks == header->reserve_at) {

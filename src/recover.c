@@ -14,7 +14,7 @@
  */
 #include "internal.h"
 
-#define AHEAD 8u /* slots whose entries are fetched while one is looked at */
+#define AHEAD 2u /* buckets whose entries are fetched while one is looked at */
 #define CRASH_JUMP (1ull << 40)
 #define STAMP_LIMIT (1ull << 62) /* none was ever given: one a microsecond for 146,000 years */
 
@@ -28,9 +28,7 @@ struct recovery {
     uint32_t largest;
 };
 
-static bool sound(const struct recovery *recovery, uint32_t slot, struct hf__spot *spot, struct hf__place *place) {
-    if (!hf__spot_of_slot(recovery->region, recovery->stripe, slot, spot, place))
-        return false;
+static bool sound(const struct recovery *recovery, const struct hf__spot *spot) {
     if (hf__load(&spot->view.entry->stamp) >= STAMP_LIMIT || spot->view.version >= STAMP_LIMIT)
         return false;
     return recovery->how != HF__RECOVER_VERIFY || hf__checksum_fits(recovery->region, &spot->view);
@@ -53,7 +51,6 @@ static void count_passed(const struct recovery *recovery, const struct hf__place
 static void account(struct recovery *recovery, const struct hf__spot *spot, const struct hf__place *place) {
     const struct hf__view *view = &spot->view;
     uint64_t stamp = hf__load(&view->entry->stamp);
-    hf__mark(recovery->region, recovery->stripe, hf__within(recovery->region, recovery->stripe, view), view->blocks);
     count_passed(recovery, place, spot->passed, 1);
     recovery->entries++;
     recovery->blocks += view->blocks;
@@ -79,10 +76,12 @@ static bool marked_at(const struct recovery *recovery, uint32_t at, struct hf__s
     return first != HF__NONE && hf__spot_of_block(recovery->region, recovery->stripe, first, spot, place);
 }
 
-/* Makes the run of `spot` free of entries with older stamps; false if a newer one lies there. */
+/* Marks the run of `spot`, and drops older entries that lie there; false if a newer one does. */
 static bool win_blocks(struct recovery *recovery, const struct hf__spot *spot) {
     uint32_t all = recovery->region->geometry.blocks;
     uint32_t at = hf__within(recovery->region, recovery->stripe, &spot->view), end = at + spot->view.blocks;
+    if (hf__claim(recovery->region, recovery->stripe, at, spot->view.blocks))
+        return true;
     uint64_t stamp = hf__load(&spot->view.entry->stamp);
     for (uint32_t taken; end <= all && (taken = hf__next_used(recovery->region, recovery->stripe, at, end)) < end;) {
         struct hf__spot other;
@@ -92,28 +91,34 @@ static bool win_blocks(struct recovery *recovery, const struct hf__spot *spot) {
         discount(recovery, &other, &place);
         drop(recovery, other.slot);
     }
-    return true;
+    return hf__claim(recovery->region, recovery->stripe, at, spot->view.blocks);
 }
 
-static void prefetch_slot(const struct recovery *recovery, uint32_t slot) {
-    uint64_t block;
-    uint64_t word = hf__load(hf__slot_at(recovery->region, slot));
-    if (word && hf__block_of(recovery->region, recovery->stripe, word, &block)) {
-        const char *entry = (const char *)hf__entry_at(recovery->region, block);
+/* Where a word leads, sound or not: a prefetch cannot fail. */
+static void prefetch_entries(const struct recovery *recovery, const struct hf__bucket *bucket) {
+    for (uint32_t i = 0; i < HF__SLOTS; i++) {
+        const char *entry = (const char *)hf__entry_at(recovery->region, (hf__load(&bucket->slot[i]) & HF__BLOCK_MASK) - 1);
         __builtin_prefetch(entry);
         __builtin_prefetch(entry + HF__LINE);
     }
 }
 
-static void rebuild_slot(struct recovery *recovery, uint32_t slot) {
-    struct hf__spot spot;
-    struct hf__place place;
-    if (hf__load(hf__slot_at(recovery->region, slot)) == 0)
-        return;
-    if (sound(recovery, slot, &spot, &place) && win_blocks(recovery, &spot))
-        account(recovery, &spot, &place);
-    else
-        drop(recovery, slot);
+static void rebuild_bucket(struct recovery *recovery, uint32_t bucket) {
+    const struct hf__region *region = recovery->region;
+    const uint64_t *slots = hf__bucket_at(region, recovery->stripe, bucket)->slot;
+    uint32_t first = (recovery->stripe * region->geometry.buckets + bucket) * HF__SLOTS;
+    for (uint32_t i = 0; i < HF__SLOTS; i++) {
+        struct hf__spot spot;
+        struct hf__place place;
+        uint64_t word = hf__load(&slots[i]);
+        if (word == 0)
+            continue;
+        if (hf__spot_of_word(region, recovery->stripe, bucket, first + i, word, &spot, &place) && sound(recovery, &spot) &&
+            win_blocks(recovery, &spot))
+            account(recovery, &spot, &place);
+        else
+            drop(recovery, first + i);
+    }
 }
 
 /* Of `slot` and every slot before it in the chain of its key, with the same key: keeps the newest. */
@@ -121,14 +126,15 @@ static void drop_older(struct recovery *recovery, uint32_t slot) {
     const struct hf__region *region = recovery->region;
     struct hf__spot spot, other;
     struct hf__place place, other_place;
-    if (hf__load(hf__slot_at(region, slot)) == 0 || !sound(recovery, slot, &spot, &place))
+    if (!hf__spot_of_slot(region, recovery->stripe, slot, &spot, &place) || !sound(recovery, &spot))
         return;
     for (uint32_t step = 0; step <= spot.passed; step++) {
         uint32_t bucket = (place.home + step) % region->geometry.buckets;
         uint32_t first = (place.stripe * region->geometry.buckets + bucket) * HF__SLOTS;
         for (uint32_t at = first; at < first + HF__SLOTS && at != slot; at++) {
             uint64_t word = hf__load(hf__slot_at(region, at));
-            if (word == 0 || hf__word_tag(word) != place.tag || !sound(recovery, at, &other, &other_place) ||
+            if (word == 0 || hf__word_tag(word) != place.tag ||
+                !hf__spot_of_slot(region, recovery->stripe, at, &other, &other_place) || !sound(recovery, &other) ||
                 other.view.key_len != spot.view.key_len || memcmp(other.view.key, spot.view.key, spot.view.key_len) != 0)
                 continue;
             bool other_older = hf__load(&other.view.entry->stamp) < hf__load(&spot.view.entry->stamp);
@@ -219,10 +225,10 @@ uint32_t hf__recover(const struct hf__region *region, uint32_t stripe, enum hf__
         for (uint32_t slot = first; slot < end; slot++)
             drop_older(&recovery, slot);
     HF_POINT("recover:2");
-    for (uint32_t slot = first; slot < end; slot++) {
-        if (slot + AHEAD < end)
-            prefetch_slot(&recovery, slot + AHEAD);
-        rebuild_slot(&recovery, slot);
+    for (uint32_t bucket = 0; bucket < region->geometry.buckets; bucket++) {
+        if (bucket + AHEAD < region->geometry.buckets)
+            prefetch_entries(&recovery, hf__bucket_at(region, stripe, bucket + AHEAD));
+        rebuild_bucket(&recovery, bucket);
     }
     if (how == HF__RECOVER_VERIFY && !region->evicts)
         restore_reserve(&recovery);

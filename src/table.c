@@ -72,20 +72,23 @@ void hf__unlink(const struct hf__region *region, const struct hf__place *place, 
     hf__count(&header->entries, ~0ull);
 }
 
-/* What a slot of the stripe holds, if that is an entry which names the slot and whose key belongs there. */
+bool hf__spot_of_word(const struct hf__region *region, uint32_t stripe, uint32_t bucket, uint32_t slot, uint64_t word,
+                      struct hf__spot *spot, struct hf__place *place) {
+    if (word == 0 || !hf__view_word(region, stripe, word, &spot->view) || hf__load32(&spot->view.entry->slot) != slot)
+        return false;
+    *place = hf__locate(region, hf__hash_key(region, spot->view.key, spot->view.key_len));
+    spot->slot = slot;
+    spot->word = word;
+    spot->passed = bucket >= place->home ? bucket - place->home : bucket + region->geometry.buckets - place->home;
+    return place->stripe == stripe && place->tag == hf__word_tag(word) && spot->passed < region->probes;
+}
+
 bool hf__spot_of_slot(const struct hf__region *region, uint32_t stripe, uint32_t slot, struct hf__spot *spot,
                       struct hf__place *place) {
     uint32_t buckets = region->geometry.buckets, bucket = slot / HF__SLOTS - stripe * buckets;
     if (bucket >= buckets || slot / HF__SLOTS < stripe * buckets)
         return false;
-    spot->slot = slot;
-    spot->word = hf__load(hf__slot_at(region, slot));
-    if (spot->word == 0 || !hf__view_word(region, stripe, spot->word, &spot->view) ||
-        hf__load32(&spot->view.entry->slot) != slot)
-        return false;
-    *place = hf__locate(region, hf__hash_key(region, spot->view.key, spot->view.key_len));
-    spot->passed = bucket >= place->home ? bucket - place->home : bucket + buckets - place->home;
-    return place->stripe == stripe && place->tag == hf__word_tag(spot->word) && spot->passed < region->probes;
+    return hf__spot_of_word(region, stripe, bucket, slot, hf__load(hf__slot_at(region, slot)), spot, place);
 }
 
 /* The entry whose first block is `at` (within the stripe). */
