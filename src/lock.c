@@ -79,6 +79,7 @@ static void take_over(struct hf__hold *hold) {
     struct hf__stripe *stripe = hf__stripe_at(region, hold->stripe);
     if (HF_PLANTED(HF__BUG_CONSISTENT_FIRST))
         pthread_mutex_consistent(&stripe->mutex);
+    hold->recovery = (struct hf_recovery){ .stripe = hold->stripe };
     HF_POINT("recover:start");
     if (HF_PLANTED(HF__BUG_NO_RECOVERY))
         hf__record_clear(stripe);
@@ -104,7 +105,6 @@ int hf__lock_any(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, s
     hold->store = store;
     hold->stripe = stripe;
     hold->recovered = false;
-    hold->recovery = (struct hf_recovery){ .stripe = stripe };
     int error = pthread_mutex_trylock(&header->mutex);
     bool contended = error == EBUSY;
     if (contended)

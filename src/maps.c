@@ -72,9 +72,20 @@ uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_
     uint32_t at = hole_between(region, stripe, blocks, from, all - from < span ? all : from + span, avoid);
     if (at == HF__NONE && all - from < span)
         at = hole_between(region, stripe, blocks, 0, span - (all - from), avoid);
-    if (at != HF__NONE)
-        header->cursor = at + blocks;
+    if (at != HF__NONE) /* the next hole, for hf__fetch_room, if it can be told from the word at hand */
+        header->cursor = hf__next_free(region, stripe, at + blocks, all - at - blocks < 64 ? all : at + blocks + 64);
     return at;
+}
+
+void hf__fetch_room(const struct hf__region *region, uint32_t stripe) {
+    uint32_t cursor = hf__stripe_at(region, stripe)->cursor;
+    if (cursor >= region->geometry.blocks)
+        return;
+    __builtin_prefetch(hf__used_map(region, stripe) + cursor / 64, 1);
+    __builtin_prefetch(hf__first_map(region, stripe) + cursor / 64, 1);
+    const char *entry = (const char *)hf__entry_at(region, hf__first_block(region, stripe) + cursor);
+    for (uint32_t line = 0; line < 3; line++)
+        __builtin_prefetch(entry + line * HF__LINE, 1);
 }
 
 struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe) {

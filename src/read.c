@@ -8,14 +8,16 @@
 #define READONLY_TRIES 4096u /* ... and before one that cannot gives up                  */
 #define SLICE_MS 5u        /* of the lock, between lock-free attempts                   */
 
+#define INLINE static inline __attribute__((always_inline)) /* a call in the middle would cost what a get may cost */
+
 struct want {
     struct hf__place place;
     const void *key;
     size_t key_len;
     void *buffer;
     size_t size;
-    uint64_t now_ms;
-    struct hf_meta meta;
+    size_t *value_len;    /* NULL: */
+    struct hf_meta *meta; /* ... not wanted */
 };
 
 bool hf__expired(uint64_t expiry, uint64_t *now_ms) {
@@ -48,9 +50,19 @@ static void warm(const struct hf__region *region, uint64_t *slot, uint64_t word)
         hf__swap_if(slot, word, word + HF__HEAT_ONE);
 }
 
-/* The slot whose tag fits: HF_OK (found), HF_NOTFOUND (found, but expired), HF_END (another key), HF_ERR_BUSY (it changed). */
-static int try_slot(const struct hf__region *region, struct want *want, uint64_t *slot, uint64_t word) {
+static int deliver(const struct want *want, const struct hf__view *view, uint64_t now_ms) {
+    if (want->value_len)
+        *want->value_len = view->value_len;
+    if (want->meta)
+        hf__meta_of(view, now_ms, want->meta);
+    return view->value_len > want->size ? HF_TRUNCATED : HF_OK;
+}
+
+/* The slot whose tag fits: HF_OK or HF_TRUNCATED, HF_NOTFOUND (found, but expired), HF_END (another key), HF_ERR_BUSY (it
+ * changed). */
+INLINE int try_slot(const struct hf__region *region, const struct want *want, uint64_t *slot, uint64_t word) {
     struct hf__glance glance;
+    uint64_t now_ms = 0;
     if (!hf__glance_begin(region, want->place.stripe, slot, word, &glance))
         return glance.view.entry ? HF_ERR_BUSY : HF_END;
     const struct hf__view *view = &glance.view;
@@ -63,28 +75,23 @@ static int try_slot(const struct hf__region *region, struct want *want, uint64_t
         return HF_ERR_BUSY;
     if (!found)
         return HF_END;
-    if (hf__expired(view->expiry, &want->now_ms))
+    if (hf__expired(view->expiry, &now_ms))
         return HF_NOTFOUND;
-    hf__meta_of(view, want->now_ms, &want->meta);
     warm(region, slot, word);
-    return HF_OK;
+    return deliver(want, view, now_ms);
 }
 
-static int try_bucket(const struct hf__region *region, struct want *want, struct hf__bucket *bucket) {
-    for (uint32_t i = 0; i < HF__SLOTS; i++) {
-        uint64_t word = hf__observe(&bucket->slot[i]);
-        if (word == 0 || hf__word_tag(word) != want->place.tag)
-            continue;
-        int result = try_slot(region, want, &bucket->slot[i], word);
+INLINE int try_bucket(const struct hf__region *region, const struct want *want, struct hf__bucket *bucket) {
+    for (uint32_t matches = hf__tag_matches(bucket, want->place.tag); matches; matches &= matches - 1) {
+        uint64_t *slot = &bucket->slot[__builtin_ctz(matches)];
+        int result = try_slot(region, want, slot, hf__observe(slot));
         if (result != HF_END)
             return result;
     }
     return HF_END;
 }
 
-static int attempt_get(struct hf_store *store, void *context) {
-    const struct hf__region *region = store->region;
-    struct want *want = context;
+INLINE int look_up(const struct hf__region *region, const struct want *want) {
     uint32_t at = want->place.home;
     for (uint32_t step = 0; step < region->probes; step++) {
         struct hf__bucket *bucket = hf__bucket_at(region, want->place.stripe, at);
@@ -96,6 +103,10 @@ static int attempt_get(struct hf_store *store, void *context) {
         at = at + 1 < region->geometry.buckets ? at + 1 : 0;
     }
     return HF_NOTFOUND;
+}
+
+static int attempt_get(struct hf_store *store, void *want) {
+    return look_up(store->region, want);
 }
 
 /* Under the lock nobody writes, so one attempt is enough. */
@@ -133,28 +144,22 @@ int hf__read_stable(struct hf_store *store, uint32_t stripe, hf__attempt_fn *att
     }
 }
 
-static int get(hf_store *store, struct want *want) {
-    int result = hf__key_check(store, want->key, want->key_len);
-    if (result != HF_OK)
-        return result;
-    want->place = hf__locate(store->region, hf__hash_key(store->region, want->key, want->key_len));
-    result = attempt_get(store, want);
-    return result == HF_ERR_BUSY ? hf__read_stable(store, want->place.stripe, attempt_get, want) : result;
+/* A copy of its own, so that hf_get can keep what it wants in registers. */
+static __attribute__((noinline)) int get_stable(struct hf_store *store, struct want want) {
+    return hf__read_stable(store, want.place.stripe, attempt_get, &want);
 }
 
 int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
            struct hf_meta *meta) {
-    struct want want = { .key = key, .key_len = key_len, .buffer = buffer, .size = size };
     if (!buffer && size > 0)
         return hf__fail(HF_ERR_ARGUMENT, "the buffer is NULL but %zu bytes long", size);
-    int result = get(store, &want);
+    int result = hf__key_check(store, key, key_len);
     if (result != HF_OK)
         return result;
-    if (value_len)
-        *value_len = want.meta.value_len;
-    if (meta)
-        *meta = want.meta;
-    return want.meta.value_len > size ? HF_TRUNCATED : HF_OK;
+    struct want want = { .key = key, .key_len = key_len, .buffer = buffer, .size = size, .value_len = value_len, .meta = meta };
+    want.place = hf__locate(store->region, hf__hash_key(store->region, key, key_len));
+    result = look_up(store->region, &want);
+    return result == HF_ERR_BUSY ? get_stable(store, want) : result;
 }
 
 int hf_exists(hf_store *store, const void *key, size_t key_len, struct hf_meta *meta) {

@@ -36,6 +36,7 @@ static inline bool hf__glance_begin(const struct hf__region *region, uint32_t st
     if (!hf__block_of(region, stripe, word, &block))
         return false;
     glance->view.entry = hf__entry_at(region, block);
+    hf__fetch_entry(glance->view.entry, hf__word_blocks(word));
     glance->stamp = hf__observe(&glance->view.entry->stamp);
     HF_POINT("read:stamp");
     if (!HF_PLANTED(HF__BUG_NO_SLOT_RELOAD) && !hf__same_word(hf__observe(slot), word))
@@ -62,7 +63,10 @@ static inline bool hf__glance_end(const struct hf__glance *glance) {
 
 /* On an image that no writer has verified since a machine crash, only the checksum tells an entry from what was left of one. */
 static inline bool hf__glance_sound(const struct hf__glance *glance) {
-    return glance->whole && (!glance->region->unverified || hf__checksum_fits(glance->region, &glance->view));
+    if (!glance->whole || !glance->region->unverified)
+        return glance->whole;
+    struct hf__view view = glance->view; /* a copy, so that the glance itself can stay in registers */
+    return hf__checksum_fits(glance->region, &view);
 }
 
 #endif

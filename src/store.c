@@ -41,6 +41,7 @@ int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_o
     write->now_ms = 0;
     write->place = hf__locate(store->region, hf__hash_key(store->region, key, key_len));
     write->stripe = hf__stripe_at(store->region, write->place.stripe);
+    hf__fetch_place(store->region, &write->place);
     return HF_OK;
 }
 
@@ -48,6 +49,7 @@ int hf__write_lock(struct hf__write *write) {
     int result = hf__lock(write->store, write->place.stripe, write->store->timeout_ms, &write->hold);
     if (result != HF_OK)
         return hf__result(result);
+    hf__fetch_room(write->region, write->place.stripe);
     hf__record_set(write->stripe, write->operation, write->place.hash);
     find_spot(write);
     return HF_OK;
@@ -207,8 +209,10 @@ static int check_condition(const struct hf__write *write, const struct hf_put_op
 static int check_put(const struct hf_store *store, const void *value, size_t value_len, const struct hf_put_options *theirs,
                      struct hf_put_options *options) {
     static const struct hf_put_options none = HF_PUT_INIT;
-    if (!hf__sized(options, sizeof *options, theirs ? theirs : &none) || options->condition > HF_IF_VERSION ||
-        (options->ttl_ms && options->expires_ms))
+    if (!theirs)
+        *options = none;
+    else if (!hf__sized(options, sizeof *options, theirs) || options->condition > HF_IF_VERSION ||
+             (options->ttl_ms && options->expires_ms))
         return hf__fail(HF_ERR_ARGUMENT, "the put options are not valid: start with HF_PUT_INIT");
     if (!value && value_len > 0)
         return hf__fail(HF_ERR_ARGUMENT, "the value is NULL but %zu bytes long", value_len);

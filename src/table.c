@@ -5,43 +5,64 @@
  */
 #include "internal.h"
 
-static uint32_t chain_slot(const struct hf__region *region, const struct hf__place *place, uint32_t step) {
-    uint32_t bucket = (place->home + step) % region->geometry.buckets;
-    return (place->stripe * region->geometry.buckets + bucket) * HF__SLOTS;
+/* The bucket so many steps behind a key's home; fewer than the stripe has. */
+static uint32_t chain_bucket(const struct hf__region *region, const struct hf__place *place, uint32_t step) {
+    uint32_t at = place->home + step, buckets = region->geometry.buckets;
+    return at < buckets ? at : at - buckets;
 }
 
 static bool holds_key(const struct hf__region *region, const struct hf__place *place, uint64_t word, const void *key,
                       size_t key_len, struct hf__view *view) {
-    return word != 0 && hf__word_tag(word) == place->tag && hf__view_word(region, place->stripe, word, view) &&
-           view->key_len == key_len && memcmp(view->key, key, key_len) == 0;
+    return hf__view_word(region, place->stripe, word, view) && view->key_len == key_len &&
+           hf__same_bytes(view->key, key, key_len);
+}
+
+/* The slot of the bucket that holds the key; HF__SLOTS if none does. */
+static uint32_t slot_with(const struct hf__region *region, const struct hf__place *place, const struct hf__bucket *bucket,
+                          const void *key, size_t key_len, struct hf__spot *spot) {
+    for (uint32_t matches = hf__tag_matches(bucket, place->tag); matches; matches &= matches - 1) {
+        uint32_t slot = (uint32_t)__builtin_ctz(matches);
+        spot->word = hf__load(&bucket->slot[slot]);
+        if (holds_key(region, place, spot->word, key, key_len, &spot->view))
+            return slot;
+    }
+    spot->word = 0;
+    return HF__SLOTS;
+}
+
+static uint32_t empty_slot(const struct hf__bucket *bucket) {
+    uint32_t slot = 0;
+    while (slot < HF__SLOTS && hf__load(&bucket->slot[slot]) != 0)
+        slot++;
+    return slot;
 }
 
 void hf__find(const struct hf__region *region, const struct hf__place *place, const void *key, size_t key_len,
               struct hf__spot *spot) {
-    *spot = (struct hf__spot){ .slot = HF__NO_SLOT };
     bool may_hold = true;
+    spot->slot = HF__NO_SLOT;
     for (uint32_t step = 0; step < region->probes && (may_hold || spot->slot == HF__NO_SLOT); step++) {
-        uint32_t first = chain_slot(region, place, step);
-        for (uint32_t slot = first; slot < first + HF__SLOTS; slot++) {
-            uint64_t word = hf__load(hf__slot_at(region, slot));
-            if (may_hold && holds_key(region, place, word, key, key_len, &spot->view)) {
-                spot->slot = slot;
-                spot->passed = step;
-                spot->word = word;
-                return;
-            }
-            if (word == 0 && spot->slot == HF__NO_SLOT) {
-                spot->slot = slot;
-                spot->passed = step;
-            }
+        uint32_t at = chain_bucket(region, place, step), slot = HF__SLOTS;
+        const struct hf__bucket *bucket = hf__bucket_at(region, place->stripe, at);
+        if (may_hold)
+            slot = slot_with(region, place, bucket, key, key_len, spot);
+        bool found = slot < HF__SLOTS;
+        if (!found && spot->slot == HF__NO_SLOT)
+            slot = empty_slot(bucket);
+        if (slot < HF__SLOTS) {
+            spot->slot = (place->stripe * region->geometry.buckets + at) * HF__SLOTS + slot;
+            spot->passed = step;
         }
-        may_hold = may_hold && (hf__load(hf__slot_at(region, first) + HF__SLOTS) & 0xffffffff) != 0;
+        if (found)
+            return;
+        may_hold = may_hold && (hf__load(&bucket->control) & 0xffffffff) != 0;
     }
+    spot->word = 0;
 }
 
 static void count_overflow(const struct hf__region *region, const struct hf__place *place, uint32_t passed, uint64_t by) {
     for (uint32_t step = 0; step < passed; step++) {
-        uint64_t *control = hf__slot_at(region, chain_slot(region, place, step)) + HF__SLOTS;
+        uint64_t *control = &hf__bucket_at(region, place->stripe, chain_bucket(region, place, step))->control;
         hf__publish(control, (hf__load(control) + by) & 0xffffffff);
     }
 }
