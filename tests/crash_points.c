@@ -14,6 +14,7 @@
  * --single leaves out the deaths of repairers.
  */
 #include "crash.h"
+#include "puppet.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -43,7 +44,7 @@ static int act(void *unused) {
 
 static int repair(void *unused) {
     (void)unused;
-    crash_next_write(&stage, mine());
+    crash_next_write(&stage, mine(), 2);
     return 0;
 }
 
@@ -85,7 +86,7 @@ static struct died kill_at(unsigned n, unsigned m, bool opens) {
     }
     if (opens)
         store = check_open(stage.path, NULL);
-    crash_verify(&stage, store, victim);
+    crash_verify(&stage, store, stage.path, victim);
     CHECK_RC(hf_close(&store), HF_OK);
     deaths += died.victim && m == 0;
     double_deaths += died.repairer;
@@ -100,12 +101,18 @@ static void kill_everywhere(bool opens, bool single) {
 
 static void run_scenario(const struct scenario *scenario, bool single) {
     unsigned long before = deaths, doubles = double_deaths;
-    crash_prepare(&stage, scenario, puppet);
+    crash_prepare(&stage, scenario);
     kill_everywhere(false, single);
     if (scenario->by_openers)
         kill_everywhere(true, single);
     printf("%-32s %4lu deaths, %5lu deaths of repairers\n", scenario->name, deaths - before, double_deaths - doubles);
-    CHECK(deaths - before >= 2);
+    CHECK(deaths - before >= 1);
+    crash_dismiss(&stage);
+}
+
+/* Where somebody has died before, or opens the file, the deaths of repairers and of openers are meant: they are seen here anyway. */
+static bool of_one_death(const struct scenario *scenario) {
+    return !scenario->killed_in && scenario->opening == CRASH_OPENED;
 }
 
 int test_run(int argc, char **argv) {
@@ -115,7 +122,7 @@ int test_run(int argc, char **argv) {
     repairer = puppet_new();
     act_result = check_shared(sizeof *act_result);
     for (size_t i = 0; i < crash_scenario_count; i++)
-        if (!only || strcmp(only, crash_scenarios[i].name) == 0)
+        if (only ? strcmp(only, crash_scenarios[i].name) == 0 : of_one_death(&crash_scenarios[i]))
             run_scenario(&crash_scenarios[i], single);
     printf("%lu deaths at named points, %lu of repairers after them\n", deaths, double_deaths);
     CHECK(deaths > 0);
