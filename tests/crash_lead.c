@@ -203,6 +203,51 @@ void lead_start(struct lead *lead, const struct stage *stage, check_body *body) 
     head_changed(lead);
 }
 
+/* ---- Places -------------------------------------------------------------------------------------------------------------- */
+
+enum { PLACES = 1 << 16 };
+
+static struct place {
+    uintptr_t place;
+    unsigned since; /* of which point */
+    unsigned times;
+} places[PLACES];
+static unsigned since;
+
+/* How often was the instruction at this place executed since the point, this time included? */
+static unsigned times_at(uintptr_t place) {
+    size_t i = (place * 0x9e3779b97f4a7c15u >> 20) % PLACES;
+    for (unsigned tries = 0; places[i].since == since && places[i].place != place; tries++) {
+        CHECK(tries < PLACES / 2);
+        i = (i + 1) % PLACES;
+    }
+    if (places[i].since != since)
+        places[i] = (struct place){place, since, 0};
+    return ++places[i].times;
+}
+
+static void note_place(struct lead *lead) {
+    uintptr_t place = stepper_place(&lead->stepper);
+    if (place == lead->at.place) /* repeated */
+        return;
+    lead->at.place = place;
+    lead->at.times = times_at(place);
+    lead->at.others = lead->at.changes;
+}
+
+static void begin_at_point(struct lead *lead, unsigned points) {
+    lead->at = (struct state){.points = points};
+    lead->stepped = false;
+    since++;
+}
+
+void lead_note(struct lead *lead) {
+    lead->noting = true;
+    since++;
+}
+
+/* ---- Steps --------------------------------------------------------------------------------------------------------------- */
+
 void lead_with_sleeper(struct lead *lead, struct state sleeps_at) {
     lead->with_sleeper = true;
     lead->sleeps_at = sleeps_at;
@@ -210,10 +255,13 @@ void lead_with_sleeper(struct lead *lead, struct state sleeps_at) {
 
 bool lead_step(struct lead *lead) {
     lead->changed = false;
+    lead->stepped = true;
+    if (lead->noting)
+        note_place(lead);
     if (!stepper_step(&lead->stepper))
         return false;
     if (shared->points != lead->at.points)
-        lead->at = (struct state){shared->points, 0};
+        begin_at_point(lead, shared->points);
     let_through(lead); /* what it writes is no change of the victim's */
     bool file = file_changed(lead), head = head_changed(lead);
     lead->changed = file || head;
@@ -235,12 +283,25 @@ static bool run_to_point(struct lead *lead, unsigned points) {
     let_through(lead);
     see(lead);
     head_changed(lead);
-    lead->at = (struct state){points, 0};
+    begin_at_point(lead, points);
+    return true;
+}
+
+/* At full speed to just before a state. */
+static bool run_to_place(struct lead *lead, struct state state) {
+    if (!stepper_run_to(&lead->stepper, state.place, state.times))
+        return false;
+    let_through(lead);
+    see(lead);
+    head_changed(lead);
+    lead->at.changes = state.others;
     return true;
 }
 
 static bool step_to(struct lead *lead, struct state state) {
     if (lead->at.points < state.points && !run_to_point(lead, state.points))
+        return false;
+    if (state.place && !lead->stepped && lead->at.changes < state.changes && !run_to_place(lead, state))
         return false;
     while (lead->at.points == state.points && lead->at.changes < state.changes)
         if (!lead_step(lead))

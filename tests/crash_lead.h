@@ -6,15 +6,18 @@
  * what the kernel is told of the thread's locks: the head of its robust list, which is private memory. A state is a change of
  * either; between two of them a kill finds the same.
  *
- * Where the library has named points (fault.h), a process is led to a state at full speed up to the last point before it, and
- * then instruction by instruction; elsewhere instruction by instruction all the way.
+ * A process that was led to a state instruction by instruction is led there again at full speed: to the last named point of the
+ * library before it (fault.h; the released library has none), and from there to the instruction that makes it.
  */
 #include "crash.h"
 #include "stepper.h"
 
-/* So many changes after so many named points. */
+/* So many changes after so many named points; and which instruction makes the last of them, at which of its executions since the
+ * point, after how many other changes. */
 struct state {
     unsigned points, changes;
+    uintptr_t place; /* 0: not known */
+    unsigned times, others;
 };
 
 struct robust_head { /* as the kernel defines it */
@@ -27,7 +30,9 @@ struct lead {
     const struct stage *stage;
     struct stepper stepper;
     struct state at;
-    bool changed;              /* by the last step */
+    bool changed;              /* by the last step                      */
+    bool noting;               /* the places of states                  */
+    bool stepped;              /* since the point                       */
     struct robust_head head;
     uintptr_t head_at;         /* 0: not registered yet */
     bool with_sleeper;
@@ -41,6 +46,8 @@ void lead_start(struct lead *lead, const struct stage *stage, check_body *body);
 /* From the moment that it has the lock of the next write's stripe, another process sleeps in that lock. Where the operation
  * opens the file, another one opens it as well from the moment of the kill. `sleeps_at` tells when that was in another run. */
 void lead_with_sleeper(struct lead *lead, struct state sleeps_at);
+/* From now on, tell which instruction makes a state. */
+void lead_note(struct lead *lead);
 /* One instruction. False: the process has ended. */
 bool lead_step(struct lead *lead);
 /* To that state. False: the process has ended before. */

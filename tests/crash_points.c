@@ -110,7 +110,7 @@ static void run_scenario(const struct scenario *scenario, bool single) {
     crash_dismiss(&stage);
 }
 
-/* Where somebody has died before, or opens the file, the deaths of repairers and of openers are meant: they are seen here anyway. */
+/* Where somebody has died before, or opens the file, a death of a repairer or opener is meant: there are enough of them here. */
 static bool of_one_death(const struct scenario *scenario) {
     return !scenario->killed_in && scenario->opening == CRASH_OPENED;
 }

@@ -85,8 +85,9 @@ static void find_states(check_body *body, bool with_sleeper, struct states *stat
     struct lead lead;
     states->count = 0;
     lead_start(&lead, &stage, body);
+    lead_note(&lead);
     if (with_sleeper)
-        lead_with_sleeper(&lead, (struct state){UINT_MAX, 0});
+        lead_with_sleeper(&lead, (struct state){.points = UINT_MAX});
     while (lead_step(&lead)) {
         if (!lead.changed)
             continue;

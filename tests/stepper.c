@@ -4,7 +4,9 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/ptrace.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 
 struct task {
@@ -74,6 +76,76 @@ bool stepper_run(struct stepper *stepper) {
     CHECK_EQ(ptrace(PTRACE_CONT, stepper->child, NULL, NULL), 0);
     return wait_for_stop(stepper);
 }
+
+bool stepper_call(struct stepper *stepper) {
+    CHECK_EQ(ptrace(PTRACE_SYSCALL, stepper->child, NULL, NULL), 0);
+    stepper->steps++;
+    return wait_for_stop(stepper);
+}
+
+/* ---- Breakpoints --------------------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+#define PLACE_AT offsetof(struct user, regs.rip)
+#elif defined(__i386__)
+#define PLACE_AT offsetof(struct user, regs.eip)
+#endif
+
+#ifdef PLACE_AT
+#define TRAP 0xccul /* one byte long, and behind it when it traps */
+
+uintptr_t stepper_place(const struct stepper *stepper) {
+    errno = 0;
+    long place = ptrace(PTRACE_PEEKUSER, stepper->child, (void *)PLACE_AT, NULL);
+    CHECK(errno == 0);
+    return (uintptr_t)place;
+}
+
+static void poke(const struct stepper *stepper, uintptr_t place, long word) {
+    CHECK_EQ(ptrace(PTRACE_POKETEXT, stepper->child, (void *)place, (void *)word), 0);
+}
+
+/* To where it is about to execute it next. The child's text is its own from the first write on. */
+static bool run_to_trap(struct stepper *stepper, uintptr_t place) {
+    errno = 0;
+    long word = ptrace(PTRACE_PEEKTEXT, stepper->child, (void *)place, NULL);
+    CHECK(errno == 0);
+    poke(stepper, place, (long)(((unsigned long)word & ~0xfful) | TRAP));
+    if (!stepper_run(stepper))
+        return false;
+    poke(stepper, place, word);
+    CHECK_EQ(stepper_place(stepper), place + 1);
+    CHECK_EQ(ptrace(PTRACE_POKEUSER, stepper->child, (void *)PLACE_AT, (void *)place), 0);
+    return true;
+}
+
+/* A repeated instruction (rep movs) is stepped through repetition by repetition, and counts once. */
+bool stepper_run_to(struct stepper *stepper, uintptr_t place, unsigned n) {
+    bool there = stepper_place(stepper) == place;
+    for (;;) {
+        if (there && --n == 0)
+            return true;
+        while (there) {
+            if (!stepper_step(stepper))
+                return false;
+            there = stepper_place(stepper) == place;
+        }
+        if (!run_to_trap(stepper, place))
+            return false;
+        there = true;
+    }
+}
+#else
+uintptr_t stepper_place(const struct stepper *stepper) {
+    (void)stepper;
+    return 0;
+}
+
+bool stepper_run_to(struct stepper *stepper, uintptr_t place, unsigned n) {
+    (void)stepper, (void)place, (void)n;
+    return false;
+}
+#endif
 
 void stepper_kill(struct stepper *stepper) {
     kill(stepper->child, SIGKILL);

@@ -20,6 +20,13 @@ bool stepper_step(struct stepper *stepper);
 bool stepper_steps(struct stepper *stepper, unsigned long count);
 /* Until the child raises SIGSTOP. False: it has ended, with status 0. */
 bool stepper_run(struct stepper *stepper);
+/* To where the child next enters, or comes back from, a system call. False: it has ended, with status 0. */
+bool stepper_call(struct stepper *stepper);
+/* The instruction it is about to execute; 0: not known on this kind of processor. */
+uintptr_t stepper_place(const struct stepper *stepper);
+/* To where it is about to execute the instruction at `place` for the n-th time from here on. False: it has ended before. Where
+ * places are known only. */
+bool stepper_run_to(struct stepper *stepper, uintptr_t place, unsigned n);
 void stepper_kill(struct stepper *stepper);
 
 #endif
