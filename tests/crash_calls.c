@@ -55,7 +55,8 @@ static const struct kind *kind;
 /* Refuses to open anything with the bit of O_TMPFILE that O_DIRECTORY does not have. */
 static void refuse_tmpfile(void) {
     const uint32_t bit = O_TMPFILE & ~O_DIRECTORY;
-#define ARGUMENT(n) (uint32_t)(offsetof(struct seccomp_data, args) + (n) * 8 + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 4))
+#define LOW_HALF (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 4)
+#define ARGUMENT(n) (uint32_t)(offsetof(struct seccomp_data, args) + (n) * 8 + LOW_HALF)
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 #ifdef SYS_open

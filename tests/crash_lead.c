@@ -112,6 +112,35 @@ bool lead_owns(const struct lead *lead) {
     return lead_locked_by(contended_lock(lead), lead->stepper.child);
 }
 
+/* ---- Places -------------------------------------------------------------------------------------------------------------- */
+
+enum { PLACES = 1 << 16 };
+
+static struct place {
+    uintptr_t place;
+    unsigned since; /* when counting began */
+    unsigned times;
+} places[PLACES];
+static unsigned since;
+
+/* How often was the instruction at this place executed since counting began, this time included? */
+static unsigned times_at(uintptr_t place) {
+    size_t i = (place * 0x9e3779b97f4a7c15u >> 20) % PLACES;
+    for (unsigned tries = 0; places[i].since == since && places[i].place != place; tries++) {
+        CHECK(tries < PLACES / 2);
+        i = (i + 1) % PLACES;
+    }
+    if (places[i].since != since)
+        places[i] = (struct place){place, since, 0};
+    return ++places[i].times;
+}
+
+/* From here on: at a point, and when the other one has been put to sleep. */
+static void begin_counting(struct lead *lead) {
+    lead->stepped = false;
+    since++;
+}
+
 /* ---- The sleeper --------------------------------------------------------------------------------------------------------- */
 
 static char state_of(pid_t process) {
@@ -139,6 +168,7 @@ static void put_to_sleep(struct lead *lead) {
         check_sleep_ms(0);
     }
     lead->sleeps_at = lead->at;
+    begin_counting(lead);
     see(lead);
 }
 
@@ -203,29 +233,6 @@ void lead_start(struct lead *lead, const struct stage *stage, check_body *body) 
     head_changed(lead);
 }
 
-/* ---- Places -------------------------------------------------------------------------------------------------------------- */
-
-enum { PLACES = 1 << 16 };
-
-static struct place {
-    uintptr_t place;
-    unsigned since; /* of which point */
-    unsigned times;
-} places[PLACES];
-static unsigned since;
-
-/* How often was the instruction at this place executed since the point, this time included? */
-static unsigned times_at(uintptr_t place) {
-    size_t i = (place * 0x9e3779b97f4a7c15u >> 20) % PLACES;
-    for (unsigned tries = 0; places[i].since == since && places[i].place != place; tries++) {
-        CHECK(tries < PLACES / 2);
-        i = (i + 1) % PLACES;
-    }
-    if (places[i].since != since)
-        places[i] = (struct place){place, since, 0};
-    return ++places[i].times;
-}
-
 static void note_place(struct lead *lead) {
     uintptr_t place = stepper_place(&lead->stepper);
     if (place == lead->at.place) /* repeated */
@@ -237,13 +244,12 @@ static void note_place(struct lead *lead) {
 
 static void begin_at_point(struct lead *lead, unsigned points) {
     lead->at = (struct state){.points = points};
-    lead->stepped = false;
-    since++;
+    begin_counting(lead);
 }
 
 void lead_note(struct lead *lead) {
     lead->noting = true;
-    since++;
+    begin_counting(lead);
 }
 
 /* ---- Steps --------------------------------------------------------------------------------------------------------------- */

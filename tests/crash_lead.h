@@ -13,7 +13,7 @@
 #include "stepper.h"
 
 /* So many changes after so many named points; and which instruction makes the last of them, at which of its executions since the
- * point, after how many other changes. */
+ * point (or since another one was put to sleep), after how many other changes. */
 struct state {
     unsigned points, changes;
     uintptr_t place; /* 0: not known */
@@ -32,7 +32,7 @@ struct lead {
     struct state at;
     bool changed;              /* by the last step                      */
     bool noting;               /* the places of states                  */
-    bool stepped;              /* since the point                       */
+    bool stepped;              /* since executions are counted          */
     struct robust_head head;
     uintptr_t head_at;         /* 0: not registered yet */
     bool with_sleeper;
