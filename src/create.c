@@ -17,7 +17,8 @@ static void empty_stripe(const struct hf__region *region, uint32_t stripe) {
 /* In the place of the magic while a store is made: who finds it after a kill knows that nobody's data is behind it. */
 static const char making[8] = "Holdfas-";
 
-/* The magic comes last: until then the file is no store. */
+/* The magic comes last: until then the file is no store. All of it is on disk before the file gets a name: after a power failure
+ * a name without its bytes would be in the way of every later hf_open. */
 int hf__format(int fd, const struct hf__geometry *geometry) {
     struct hf__superblock superblock;
     hf__superblock_make(&superblock, geometry);
@@ -41,7 +42,7 @@ int hf__format(int fd, const struct hf__geometry *geometry) {
     memcpy(region.base, superblock.magic, magic);
     munmap(region.base, geometry->file_size);
     HF_POINT("create:complete");
-    return HF_OK;
+    return fsync(fd) == 0 ? HF_OK : hf__fail_errno("fsync");
 }
 
 int hf__create(const char *path, const struct hf_options *options) {
