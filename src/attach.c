@@ -61,6 +61,13 @@ static int mark_in_use(const struct hf__region *region) {
     return msync(live, HF__PAGE, MS_SYNC) == 0 ? HF_OK : hf__fail_errno("msync");
 }
 
+/* Before the first stamp is given after a machine crash: recover.c has made the counters jump ahead of what was given and lost,
+ * and should the jump be lost, too, the next crash would repeat it. */
+static int sync_stripes(const struct hf__region *region) {
+    uint64_t size = region->geometry.index_at - region->geometry.stripes_at;
+    return msync(hf__stripe_at(region, 0), size, MS_SYNC) == 0 ? HF_OK : hf__fail_errno("msync");
+}
+
 static int become_first(const struct hf__region *region, const struct hf__identity *identity) {
     struct hf__live *live = hf__live(region);
     bool verify = hf__load32(&live->in_use) && !hf__identity_matches(identity, live);
@@ -76,6 +83,8 @@ static int become_first(const struct hf__region *region, const struct hf__identi
     HF_POINT("open:first");
     init_stripes(region, verify);
     HF_POINT("open:stripes");
+    if (verify && (result = sync_stripes(region)) != HF_OK)
+        return result;
     write_identity(live, identity);
     HF_POINT("open:identity");
     hf__publish32(&live->ready, 1);
