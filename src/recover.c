@@ -155,26 +155,82 @@ static void clear_derived(struct recovery *recovery) {
     recovery->header->reserve_at = recovery->header->reserve_len = 0;
 }
 
-/* Mode store needs free room for twice the largest entry, and a run for one (compact.c). A kill leaves both; a machine crash can
- * bring back an entry whose blocks were counted on. Then the neighbours of the longest hole go until it is so again. */
+/* What remains of a stripe when some of its entries go. */
+struct rest {
+    struct hf__range hole; /* the longest */
+    uint64_t used;
+    uint32_t largest;
+};
+
+/* Mode store needs free room for twice the largest entry, and a run for one (compact.c). */
+static bool reserved(const struct recovery *recovery, const struct rest *rest) {
+    return rest->hole.len >= rest->largest && rest->used + 2ull * rest->largest <= recovery->region->geometry.blocks;
+}
+
+static uint64_t stamp_at(const struct recovery *recovery, uint32_t at) {
+    return hf__load(&hf__entry_at(recovery->region, hf__first_block(recovery->region, recovery->stripe) + at)->stamp);
+}
+
+/* ... when those go whose stamp is `limit` or above. */
+static struct rest rest_below(const struct recovery *recovery, uint64_t limit) {
+    const struct hf__region *region = recovery->region;
+    uint32_t all = region->geometry.blocks, end = 0;
+    struct rest rest = { .used = 0 };
+    for (uint32_t at = hf__next_entry(region, recovery->stripe, 0, all), next;; at = next) {
+        next = hf__next_entry(region, recovery->stripe, at + 1, all);
+        if (at < all && stamp_at(recovery, at) >= limit)
+            continue;
+        if (at - end > rest.hole.len)
+            rest.hole = (struct hf__range){ end, at - end };
+        if (at == all)
+            return rest;
+        end = hf__next_free(region, recovery->stripe, at, next);
+        rest.used += end - at;
+        rest.largest = end - at > rest.largest ? end - at : rest.largest;
+    }
+}
+
+/* The entry at `at` may stay: its blocks are behind what is needed of the hole. */
+static bool readmit(const struct recovery *recovery, struct rest *rest, uint32_t at, uint32_t blocks) {
+    struct rest with = *rest;
+    if (at - rest->hole.at < rest->hole.len)
+        with.hole.len = at - rest->hole.at;
+    with.used += blocks;
+    with.largest = blocks > rest->largest ? blocks : rest->largest;
+    if (!reserved(recovery, &with))
+        return false;
+    *rest = with;
+    return true;
+}
+
+/* A kill leaves the reserve; a machine crash can bring back entries with whose blocks others were counted. Then entries must go,
+ * and they are among the newest: what was synced, and not changed since, is older and had its reserve. */
 static void restore_reserve(struct recovery *recovery) {
     const struct hf__region *region = recovery->region;
     uint32_t all = region->geometry.blocks;
-    struct hf__range hole = hf__longest_hole(region, recovery->stripe);
-    while (hole.len < recovery->largest || all - recovery->blocks < 2ull * recovery->largest) {
-        uint32_t end = hole.at + hole.len;
-        uint32_t neighbour = hf__next_entry(region, recovery->stripe, end, all);
-        if (neighbour == all)
-            neighbour = hf__previous_entry(region, recovery->stripe, hole.at);
+    uint64_t good = 0, bad = recovery->highest + 1;
+    struct rest rest = rest_below(recovery, bad);
+    if (reserved(recovery, &rest))
+        return;
+    while (bad - good > 1) {
+        uint64_t middle = good + (bad - good) / 2;
+        rest = rest_below(recovery, middle);
+        if (reserved(recovery, &rest))
+            good = middle;
+        else
+            bad = middle;
+    }
+    rest = rest_below(recovery, good);
+    for (uint32_t at = 0; (at = hf__next_entry(region, recovery->stripe, at, all)) < all; at++) {
         struct hf__spot spot;
         struct hf__place place;
-        if (neighbour == HF__NONE || !hf__spot_of_block(region, recovery->stripe, neighbour, &spot, &place))
-            return;
+        if (stamp_at(recovery, at) < good || !hf__spot_of_block(region, recovery->stripe, at, &spot, &place) ||
+            readmit(recovery, &rest, at, spot.view.blocks))
+            continue;
         discount(recovery, &spot, &place);
         drop(recovery, spot.slot);
-        hole.at = neighbour < hole.at ? neighbour : hole.at;
-        hole.len = hf__next_used(region, recovery->stripe, hole.at, all) - hole.at;
     }
+    recovery->largest = rest.largest;
 }
 
 static void store_counts(const struct recovery *recovery) {
