@@ -264,7 +264,8 @@ int test_run(int argc, char **argv) {
     bool all = argc == 1 || check_argument(argc, argv, "--seed");
     check_cases(all ? 1 : argc, argv, cases, sizeof cases / sizeof *cases);
     printf("snapshots and creations: power off after each of %llu system calls, %llu states of the directory, %llu kills; the "
-           "name was there %llu times, a temporary one was left %llu times; %llu snapshots of a moment while others wrote; 0 faults\n",
+           "name was there %llu times, a temporary one was left %llu times; %llu snapshots of a moment while others wrote; "
+           "0 faults\n",
            (unsigned long long)calls, (unsigned long long)states, (unsigned long long)kills, (unsigned long long)present,
            (unsigned long long)leftovers, (unsigned long long)cuts);
     return 0;

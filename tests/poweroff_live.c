@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 enum { WRITERS = 2, NOTES = 1 << 12 };
 
@@ -62,6 +63,20 @@ static void wait_for_notes(const struct note *note, uint32_t count) {
         check_sleep_ms(0);
 }
 
+static void signal_all(const pid_t children[WRITERS], int number) {
+    for (uint32_t i = 0; i < WRITERS; i++)
+        kill(children[i], number);
+}
+
+/* As if the kernel had written every page while nobody changed one. */
+static void sync_all(struct world *world, const pid_t children[WRITERS]) {
+    signal_all(children, SIGSTOP);
+    for (uint32_t i = 0; i < WRITERS; i++)
+        CHECK(waitpid(children[i], NULL, WUNTRACED) == children[i]);
+    world_synced(world, 0, world->size);
+    signal_all(children, SIGCONT);
+}
+
 void live_run(struct world *world) {
     struct writer writers[WRITERS];
     pid_t children[WRITERS];
@@ -72,14 +87,17 @@ void live_run(struct world *world) {
         writers[i] = (struct writer){ world, check_shared(sizeof(struct note)), check_random(&world->chance) };
         children[i] = check_spawn(write_for_ever, &writers[i]);
     }
+    if (check_below(&world->chance, 3)) {
+        wait_for_notes(writers[0].note, (uint32_t)check_below(&world->chance, NOTES / 2));
+        sync_all(world, children);
+    }
     for (uint32_t photographs = 1 + (uint32_t)check_below(&world->chance, IMAGES - 2); photographs > 0; photographs--) {
         uint32_t now = __atomic_load_n(&writers[0].note->count, __ATOMIC_ACQUIRE);
         uint32_t pause = (uint32_t)check_below(&world->chance, 1u << check_below(&world->chance, 10));
         wait_for_notes(writers[0].note, now + pause < NOTES ? now + pause : NOTES);
         world_photograph(world);
     }
-    for (uint32_t i = 0; i < WRITERS; i++)
-        kill(children[i], SIGKILL);
+    signal_all(children, SIGKILL);
     for (uint32_t i = 0; i < WRITERS; i++) {
         CHECK(check_killed(check_wait(children[i], 20)));
         for (uint32_t n = 0; n < writers[i].note->count; n++)

@@ -11,13 +11,15 @@ static uint32_t between(struct world *world, uint32_t least, uint32_t most) {
     return least + (uint32_t)check_below(&world->chance, most - least + 1);
 }
 
-/* Small stripes, so that entries spill, stripes fill up and compaction or eviction never ends. */
+/* Small stripes, so that entries spill, stripes fill up and compaction or eviction never ends. Half of them are so small that the
+ * same slots and blocks are used by the same keys again and again. */
 static struct hf__geometry random_shape(struct world *world) {
     struct hf__geometry geometry = { .entries = 1, .entry_size = 1 };
+    uint32_t size = check_below(&world->chance, 2) ? 1 : 16;
     geometry.mode = check_below(&world->chance, 3) == 0 ? HF_MODE_CACHE : HF_MODE_STORE;
-    geometry.stripes = 1u << check_below(&world->chance, 3);
-    geometry.buckets = between(world, 3, 160 / geometry.stripes);
-    geometry.blocks = between(world, 4, 96 / geometry.stripes) * 64;
+    geometry.stripes = 1u << check_below(&world->chance, size == 1 ? 2 : 3);
+    geometry.buckets = between(world, 2, 10 * size / geometry.stripes);
+    geometry.blocks = between(world, 2, 6 * size / geometry.stripes) * 64;
     world->large = geometry.blocks * HF__BLOCK / between(world, 6, 16);
     world->large = world->large < VALUE_MAX ? world->large : VALUE_MAX;
     geometry.max_value = world->large;
