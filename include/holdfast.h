@@ -250,10 +250,10 @@ struct hf_options {
 /*
  * Opens the store at `path`, or makes it (HF_CREATE). `options` may be NULL: open for writing, no creation.
  *
- * A new file has all its blocks allocated and appears under its name only when it is complete: a creator killed at any moment
- * leaves either a whole store or nothing. The first writer of a store (of this boot, of a copied file, after all others have
- * gone) makes its locks anew and repairs what dead processes left; after a reboot it verifies every entry. Others join in
- * constant time. Opening one file twice in a process shares one mapping.
+ * A new file has all its blocks allocated and appears under its name only when it is complete and on disk: a creator killed, or a
+ * machine stopped, at any moment leaves either a whole store or nothing. The first writer of a store (of this boot, of a copied
+ * file, after all others have gone) makes its locks anew and repairs what dead processes left; after a reboot it verifies every
+ * entry. Others join in constant time. Opening one file twice in a process shares one mapping.
  *
  * Results: HF_OK, *store is the handle, to be closed by hf_close. HF_EXISTS: HF_EXCLUSIVE and there is a file. HF_NOTFOUND: no
  * such file and no HF_CREATE. HF_ERR_ARGUMENT: an option is out of range or the sizes do not fit together. HF_ERR_SYSTEM: errno
