@@ -22,7 +22,7 @@ int hf__file_lock(int fd, short type) {
     struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
     int failed;
     do
-        failed = fcntl(fd, F_OFD_SETLK, &lock);
+        failed = fcntl(fd, HF_PLANTED(CLASSIC_LOCK) ? F_SETLK : F_OFD_SETLK, &lock);
     while (failed && errno == EINTR);
     return failed ? errno : 0;
 }
@@ -31,7 +31,7 @@ static void init_stripes(const struct hf__region *region, bool verify) {
     for (uint32_t stripe = 0; stripe < region->geometry.stripes; stripe++) {
         struct hf__stripe *header = hf__stripe_at(region, stripe);
         struct hf_recovery recovery;
-        if (!HF_PLANTED(HF__BUG_STALE_MUTEXES))
+        if (!HF_PLANTED(STALE_MUTEXES))
             hf__lock_init(header);
         if (verify)
             hf__recover_logged(region, stripe, HF_CAUSE_VERIFY, &recovery);
@@ -55,10 +55,10 @@ static void write_identity(struct hf__live *live, const struct hf__identity *ide
 /* Before the first change of a complete image: a machine crash must find that it is no longer known to be one. */
 static int mark_in_use(const struct hf__region *region) {
     struct hf__live *live = hf__live(region);
-    if (hf__load32(&live->in_use))
+    if (hf__load32(&live->in_use) || HF_PLANTED(IN_USE_UNSET))
         return HF_OK;
     hf__publish32(&live->in_use, 1);
-    return msync(live, HF__PAGE, MS_SYNC) == 0 ? HF_OK : hf__fail_errno("msync");
+    return HF_PLANTED(IN_USE_UNSYNCED) || msync(live, HF__PAGE, MS_SYNC) == 0 ? HF_OK : hf__fail_errno("msync");
 }
 
 /* Before the first stamp is given after a machine crash: recover.c has made the counters jump ahead of what was given and lost,
@@ -70,7 +70,7 @@ static int sync_stripes(const struct hf__region *region) {
 
 static int become_first(const struct hf__region *region, const struct hf__identity *identity) {
     struct hf__live *live = hf__live(region);
-    bool verify = hf__load32(&live->in_use) && !hf__identity_matches(identity, live);
+    bool verify = hf__load32(&live->in_use) && !hf__identity_matches(identity, live) && !HF_PLANTED(VERIFY_SKIPPED);
     int result = hf__file_allocate(region->fd, region->geometry.file_size);
     if (result == HF_OK)
         result = mark_in_use(region);
@@ -78,7 +78,7 @@ static int become_first(const struct hf__region *region, const struct hf__identi
         return result;
     hf__publish32(&live->ready, 0);
     hf__in_order();
-    if (HF_PLANTED(HF__BUG_IDENTITY_FIRST))
+    if (HF_PLANTED(IDENTITY_FIRST))
         write_identity(live, identity);
     HF_POINT("open:first");
     init_stripes(region, verify);
@@ -94,13 +94,13 @@ static int become_first(const struct hf__region *region, const struct hf__identi
 
 static bool joined(const struct hf__region *region, const struct hf__identity *identity) {
     const struct hf__live *live = hf__live(region);
-    return hf__observe32(&live->ready) == 1 && hf__identity_matches(identity, live);
+    return (hf__observe32(&live->ready) == 1 || HF_PLANTED(READY_IGNORED)) && hf__identity_matches(identity, live);
 }
 
 static int namespace_check(const struct hf__region *region, const struct hf__identity *identity) {
     const struct hf__live *live = hf__live(region);
-    if (hf__load(&live->namespace_device) == identity->namespace_device &&
-        hf__load(&live->namespace_inode) == identity->namespace_inode)
+    if ((hf__load(&live->namespace_device) == identity->namespace_device &&
+         hf__load(&live->namespace_inode) == identity->namespace_inode) || HF_PLANTED(NAMESPACE_IGNORED))
         return HF_OK;
     return hf__fail(HF_ERR_NAMESPACE,
                     "the store's writers live in another PID namespace: share it (docker run --pid=...), or open read-only");
@@ -113,7 +113,7 @@ void hf__pause(void) {
 
 /* One attempt: HF_OK, a failure, or HF_ERR_BUSY for "not yet". */
 static int stand(const struct hf__region *region, const struct hf__identity *identity) {
-    int error = hf__file_lock(region->fd, F_WRLCK);
+    int error = hf__file_lock(region->fd, HF_PLANTED(ELECTION_SHARED) ? F_RDLCK : F_WRLCK);
     if (error == 0) {
         int result = become_first(region, identity);
         hf__file_lock(region->fd, result == HF_OK ? F_RDLCK : F_UNLCK);
@@ -131,7 +131,8 @@ static int stand(const struct hf__region *region, const struct hf__identity *ide
             hf__file_lock(region->fd, F_UNLCK);
         return result;
     }
-    hf__file_lock(region->fd, F_UNLCK);
+    if (!HF_PLANTED(ELECTION_KEPT))
+        hf__file_lock(region->fd, F_UNLCK);
     return HF_ERR_BUSY;
 }
 

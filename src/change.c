@@ -124,7 +124,7 @@ static int take_version(hf_store *store, const void *key, size_t key_len, uint64
     int result = hf__write_begin(&write, store, HF_OP_TAKE, key, key_len);
     if (result != HF_OK)
         return result;
-    if (write.spot.word == 0 || write.spot.view.version != version)
+    if (write.spot.word == 0 || (write.spot.view.version != version && !HF_PLANTED(TAKE_ANY)))
         return hf__write_end(&write, HF_CHANGED);
     hf__write_delete(&write);
     return hf__write_end(&write, HF_OK);

@@ -50,7 +50,8 @@ static uint32_t reserve_for(const struct stripe *stripe, const struct hf__need *
 /* Whether the new entry leaves enough free. One no larger than what it replaces always does. */
 static bool admitted(const struct stripe *stripe, const struct hf__need *need) {
     uint64_t after = (uint64_t)free_blocks(stripe) + need->replaces;
-    return need->blocks <= need->replaces || after >= need->blocks + 2ull * reserve_for(stripe, need);
+    uint64_t kept = (HF_PLANTED(RESERVE_ONCE) ? 1 : 2ull) * reserve_for(stripe, need);
+    return need->blocks <= need->replaces || after >= need->blocks + kept;
 }
 
 static bool admit(const struct stripe *stripe, const struct hf__need *need) {

@@ -26,6 +26,8 @@ static int freeze(hf_store *store, struct hf__hold *holds) {
             thaw(holds, stripe);
             return hf__result(result);
         }
+        if (HF_PLANTED(COPY_UNFROZEN))
+            hf__release(&holds[stripe]);
     }
     HF_POINT("copy:frozen");
     return HF_OK;
@@ -47,7 +49,7 @@ static void clean_image(const struct hf__region *region, unsigned char *image) {
     struct hf__region copy = *region;
     copy.base = image;
     uint64_t recoveries = hf__live(&copy)->recoveries;
-    *hf__live(&copy) = (struct hf__live){ .recoveries = recoveries };
+    *hf__live(&copy) = (struct hf__live){ .recoveries = recoveries, .in_use = HF_PLANTED(IN_USE_COPIED) };
     for (uint32_t stripe = 0; stripe < region->geometry.stripes; stripe++)
         memset(hf__stripe_at(&copy, stripe)->mutex_line, 0, HF__LINE);
     hf__superblock_renew((struct hf__superblock *)(void *)image);
@@ -64,7 +66,7 @@ static int write_image(int fd, const unsigned char *image, uint64_t size, const 
         if (options->progress)
             options->progress(options->context, done, size);
     }
-    return fsync(fd) == 0 ? HF_OK : hf__fail_errno("fsync");
+    return HF_PLANTED(COPY_UNSYNCED) || fsync(fd) == 0 ? HF_OK : hf__fail_errno("fsync");
 }
 
 static int copy_to(hf_store *store, const char *path, unsigned char *image, const struct hf_copy_options *options) {

@@ -22,7 +22,7 @@ static const char making[8] = "Holdfas-";
 int hf__format(int fd, const struct hf__geometry *geometry) {
     struct hf__superblock superblock;
     hf__superblock_make(&superblock, geometry);
-    if (pwrite(fd, making, sizeof making, 0) != sizeof making)
+    if (pwrite(fd, HF_PLANTED(MAGIC_FIRST) ? superblock.magic : making, sizeof making, 0) != sizeof making)
         return hf__fail_errno("write");
     HF_POINT("create:making");
     int result = hf__file_allocate(fd, geometry->file_size);

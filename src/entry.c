@@ -6,7 +6,7 @@
 /* The counter is stored before the number is used: a number is never given twice, whoever is killed. */
 uint64_t hf__next_stamp(struct hf__stripe *stripe) {
     uint64_t stamp = stripe->next_stamp;
-    if (HF_PLANTED(HF__BUG_COUNTER_LATE))
+    if (HF_PLANTED(COUNTER_LATE))
         return stamp;
     stripe->next_stamp = stamp + 1;
     hf__in_order();
@@ -21,8 +21,10 @@ void hf__move(const struct hf__region *region, uint32_t stripe, const struct hf_
     struct hf__entry copy;
     memcpy(&copy, view->entry, sizeof copy);
     uint32_t body = copy.checksum ^ hf__hash_header(&copy);
-    if (!HF_PLANTED(HF__BUG_STAMP_KEPT))
+    if (!HF_PLANTED(STAMP_KEPT))
         copy.stamp = hf__next_stamp(header);
+    if (HF_PLANTED(VERSION_MOVED))
+        copy.version = copy.stamp;
     copy.checksum = body ^ hf__hash_header(&copy);
 
     hf__mark(region, stripe, to, view->blocks);

@@ -47,7 +47,7 @@ static struct item item_at(const struct clock *clock, uint32_t at) {
     }
     item.entry = true;
     item.len = item.spot.view.blocks;
-    item.barrier = item.spot.slot == clock->need->own;
+    item.barrier = item.spot.slot == clock->need->own && !HF_PLANTED(EVICT_OWN);
     item.cost = gone(clock, &item) ? 0 : cost_of_heat[hf__word_heat(item.spot.word)];
     return item;
 }

@@ -3,40 +3,99 @@
 #define HF_FAULT_H
 /*
  * Where the tests reach in. In the library both macros are nothing; the test build (HF_TEST) calls a hook at every named point,
- * where a test kills or stops the process, and can take out one precaution, so that a test is seen to fail without it.
+ * where a test kills or stops the process, and can take out one precaution, so that a test is seen to fail without it
+ * (tests/prove/plants.sh says which).
  */
+#ifdef HF_TEST
+#define HF__BUGS(X) \
+    /* ---- read */ \
+    X(NO_SLOT_RELOAD,       "the slot is not loaded again after the stamp") \
+    X(STAMP_FIRST,          "at the end the stamp is loaded before the slot") \
+    X(NO_VALIDATION,        "what was copied is not validated") \
+    X(NO_ACQUIRE_FENCE,     "no acquire fence between the copy and its validation") \
+    X(NO_RANGE_CHECK,       "the slot's block run is not checked against the heap") \
+    X(CHECKSUM_SKIPPED,     "an image that no writer has verified is read without checksums") \
+    X(KEY_UNCOMPARED,       "the tag and the length are taken for the key") \
+    X(EXPIRY_IGNORED,       "expired entries are returned") \
+    X(HEAT_STORED,          "the heat is stored instead of swapped in") \
+    X(SCAN_GIVES_UP,        "a scan passes over an entry that changes while it is looked at") \
+    X(SCAN_TWICE,           "a scan comes again to an entry that changed while it was looked at") \
+    /* ---- write */ \
+    X(KEY_UNCHECKED,        "a key may have any length") \
+    X(SEED_IGNORED,         "the hash is the same in every store") \
+    X(BLOCKS_WRAP,          "a slot word keeps the low bits of the number of blocks") \
+    X(RECORD_LATE,          "the in-flight record is set after the slot is stored") \
+    X(DELETE_FIRST,         "a replace deletes the old entry and inserts the new one") \
+    X(VERSION_IGNORED,      "a conditional put does not compare the version") \
+    X(TAKE_ANY,             "a take deletes what is there, whatever it returned") \
+    X(TTL_ZERO,             "a time to live of 0 ends at once") \
+    X(LOCK_KEPT,            "a delete that finds nothing returns with the lock") \
+    X(FREE_FIRST,           "the old blocks are freed, and reused, before the slot is stored") \
+    X(NO_FREE,              "the old blocks are never freed") \
+    X(NO_OWN_RELOAD,        "the own slot is not loaded again after room was made") \
+    X(EVICT_OWN,            "the entry that is being replaced is evicted to make room") \
+    X(RESERVE_ONCE,         "an insert leaves room for the largest entry once, not twice") \
+    X(NO_RELEASE_FENCE,     "no release fence before the first store into reused blocks") \
+    X(PUBLISH_FIRST,        "the slot is stored before the entry is written") \
+    X(COUNTER_LATE,         "the stamp counter is stored after the entry") \
+    X(STAMP_KEPT,           "a moved entry keeps the stamp of its source") \
+    X(VERSION_MOVED,        "a moved entry gets a new version") \
+    X(OVERFLOW_NOT_RAISED,  "overflow counts are not raised") \
+    X(OVERFLOW_LATE,        "overflow counts are raised after the slot is stored") \
+    X(OVERFLOW_EARLY,       "overflow counts are lowered before the slot is cleared") \
+    /* ---- lock */ \
+    X(NO_RECOVERY,          "a dead owner's stripe is marked consistent and not repaired") \
+    X(CONSISTENT_FIRST,     "a lock is marked consistent, and released, before the stripe is repaired") \
+    X(NEVER_CONSISTENT,     "a lock is not marked consistent after the repair") \
+    X(NO_WAKE,              "a release wakes nobody") \
+    X(TIMEOUT_IGNORED,      "the deadline is never reached") \
+    X(PENDING_KEPT,         "glibc's pending entry is left behind by a timed-out lock") \
+    X(UNMAP_HELD,           "a mapping is unmapped while a lock in it is held") \
+    X(HELD_INHERITED,       "a forked child takes its parent's locks for its own") \
+    X(PID_STALE,            "a forked child signs with its parent's process id") \
+    /* ---- recover */ \
+    X(RECORD_CLEARED_FIRST, "the in-flight record is cleared before the repair") \
+    X(MAP_TRUSTED,          "the block maps are not cleared before they are rebuilt") \
+    X(OVERFLOW_ZEROED,      "live overflow counts are zeroed before they are rebuilt") \
+    X(COUNTER_TRUSTED,      "the stamp counter is not raised above the stamps of the entries") \
+    X(NO_JUMP,              "the stamp counter does not jump after a machine crash") \
+    X(DUPLICATES_KEPT,      "of two entries with one key both stay") \
+    X(OLDER_WINS,           "of two entries with one key the older stays") \
+    X(OVERLAP_KEPT,         "of two entries that share blocks both stay") \
+    X(RESERVE_LOST,         "after a machine crash the reserve is not made free again") \
+    X(VERDICT_GUESSED,      "every operation is said to have happened") \
+    X(RING_UNSEALED,        "a verdict in the ring is overwritten under its old number") \
+    /* ---- open */ \
+    X(ABI_IGNORED,          "the C library and word size of the other writers are not compared") \
+    X(GEOMETRY_TRUSTED,     "the sizes in the superblock are not checked") \
+    X(NAMESPACE_IGNORED,    "the PID namespace of the other writers is not compared") \
+    X(NOT_ALLOCATED,        "a file gets its size, but no blocks") \
+    X(MAGIC_FIRST,          "a new file has its magic before it is complete") \
+    X(CLASSIC_LOCK,         "the election lock belongs to the process: any close of the file drops it") \
+    X(ELECTION_SHARED,      "the election lock is taken shared: everybody is first") \
+    X(ELECTION_KEPT,        "who waits for a first writer keeps his shared lock, and nobody can be first") \
+    X(READY_IGNORED,        "a writer joins before the first one is ready") \
+    X(STALE_MUTEXES,        "the first writer does not make the mutexes anew") \
+    X(IN_USE_UNSET,         "an image in use is not marked so") \
+    X(IN_USE_UNSYNCED,      "... or marked so in memory only") \
+    X(VERIFY_SKIPPED,       "the image is not verified after another boot") \
+    X(IDENTITY_FIRST,       "the boot id is written before the image is verified") \
+    /* ---- copy */ \
+    X(COPY_UNFROZEN,        "stripes are let go of before all are locked") \
+    X(COPY_UNSYNCED,        "the copy gets its name before it is on the disk") \
+    X(IN_USE_COPIED,        "a copy is marked as in use")
+
 enum hf__bug {
     HF__BUG_NONE,
-    HF__BUG_NO_SLOT_RELOAD,    /* read: the slot is not loaded again after the stamp                          */
-    HF__BUG_STAMP_FIRST,       /* read: at the end the stamp is loaded before the slot                        */
-    HF__BUG_NO_VALIDATION,     /* read: what was copied is not validated                                      */
-    HF__BUG_NO_ACQUIRE_FENCE,  /* read: no acquire fence between the copy and its validation                  */
-    HF__BUG_NO_RELEASE_FENCE,  /* write: no release fence before the first store into reused blocks           */
-    HF__BUG_NO_OWN_RELOAD,     /* put: the own slot is not loaded again after room was made                   */
-    HF__BUG_STAMP_KEPT,        /* move: the copy keeps the stamp of its source                                */
-    HF__BUG_COUNTER_LATE,      /* write: the stamp counter is stored after the entry                          */
-    HF__BUG_OVERFLOW_LATE,     /* insert: overflow counts are raised after the slot is stored                 */
-    HF__BUG_OVERFLOW_EARLY,    /* delete: overflow counts are lowered before the slot is cleared              */
-    HF__BUG_OVERFLOW_ZEROED,   /* recover: live overflow counts are zeroed before they are rebuilt            */
-    HF__BUG_PUBLISH_FIRST,     /* put: the slot is stored before the entry is written                         */
-    HF__BUG_FREE_FIRST,        /* put: the old blocks are freed, and reused, before the slot is stored        */
-    HF__BUG_NO_FREE,           /* put: the old blocks are never freed                                         */
-    HF__BUG_NO_RECOVERY,       /* lock: a dead owner's stripe is marked consistent and not repaired           */
-    HF__BUG_CONSISTENT_FIRST,  /* lock: marked consistent before it is repaired                               */
-    HF__BUG_RECORD_LATE,       /* write: the in-flight record is set after the slot is stored                 */
-    HF__BUG_PENDING_KEPT,      /* lock: glibc's pending entry is left behind by a timed-out lock              */
-    HF__BUG_UNMAP_HELD,        /* close: a mapping is unmapped while a lock in it is held                     */
-    HF__BUG_STALE_MUTEXES,     /* open: the first writer does not make the mutexes anew                       */
-    HF__BUG_IDENTITY_FIRST,    /* open: the boot id is written before the image is verified                   */
-    HF__BUG_NO_RANGE_CHECK,    /* read: the slot's block run is not checked against the heap                  */
-    HF__BUG_EXPIRY_IGNORED,    /* read: expired entries are returned                                          */
+#define HF__BUG_ENUM(name, text) HF__BUG_##name,
+    HF__BUGS(HF__BUG_ENUM)
+#undef HF__BUG_ENUM
 };
 
-#ifdef HF_TEST
 extern void (*hf__point_hook)(const char *point); /* NULL: none; called with the point's name, locks held as they are there */
 extern enum hf__bug hf__planted;
 #define HF_POINT(name) do { if (hf__point_hook) hf__point_hook(name); } while (0)
-#define HF_PLANTED(bug) (hf__planted == (bug))
+#define HF_PLANTED(bug) (hf__planted == HF__BUG_##bug)
 #else
 #define HF_POINT(name) ((void)0)
 #define HF_PLANTED(bug) 0

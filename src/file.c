@@ -40,7 +40,7 @@ int hf__file_system_check(int fd) {
 int hf__file_allocate(int fd, uint64_t size) {
     int error;
     do
-        error = posix_fallocate(fd, 0, (off_t)size);
+        error = HF_PLANTED(NOT_ALLOCATED) ? ftruncate(fd, (off_t)size) : posix_fallocate(fd, 0, (off_t)size);
     while (error == EINTR);
     errno = error;
     if (error == ENOSPC || error == EDQUOT)

@@ -11,7 +11,7 @@ static uint32_t fold(uint64_t hash) {
 }
 
 uint64_t hf__hash_key(const struct hf__region *region, const void *key, size_t key_len) {
-    return XXH3_64bits_withSeed(key, key_len, region->seed);
+    return XXH3_64bits_withSeed(key, key_len, HF_PLANTED(SEED_IGNORED) ? 0 : region->seed);
 }
 
 uint32_t hf__hash_body(uint64_t key_hash, const void *value, size_t value_len) {

@@ -31,7 +31,7 @@ void hf__lock_init(struct hf__stripe *stripe) {
 }
 
 static void clear_pending(void) {
-    if (HF_PLANTED(HF__BUG_PENDING_KEPT))
+    if (HF_PLANTED(PENDING_KEPT))
         return;
     pthread_mutex_t private_mutex;
     init_robust(&private_mutex, PTHREAD_PROCESS_PRIVATE);
@@ -68,7 +68,7 @@ static int wait_for(pthread_mutex_t *mutex, uint32_t timeout_ms) {
     do {
         now = hf__monotonic_us();
         error = lock_until(mutex, deadline - now < SLICE_US || deadline < now ? deadline : now + SLICE_US);
-    } while (error == ETIMEDOUT && hf__monotonic_us() < deadline);
+    } while (error == ETIMEDOUT && (hf__monotonic_us() < deadline || HF_PLANTED(TIMEOUT_IGNORED)));
     return error;
 }
 
@@ -77,17 +77,20 @@ static int wait_for(pthread_mutex_t *mutex, uint32_t timeout_ms) {
 static void take_over(struct hf__hold *hold) {
     struct hf__region *region = hold->store->region;
     struct hf__stripe *stripe = hf__stripe_at(region, hold->stripe);
-    if (HF_PLANTED(HF__BUG_CONSISTENT_FIRST))
+    if (HF_PLANTED(CONSISTENT_FIRST)) {
         pthread_mutex_consistent(&stripe->mutex);
+        pthread_mutex_unlock(&stripe->mutex);
+    }
     hold->recovery = (struct hf_recovery){ .stripe = hold->stripe };
     HF_POINT("recover:start");
-    if (HF_PLANTED(HF__BUG_NO_RECOVERY))
+    if (HF_PLANTED(NO_RECOVERY))
         hf__record_clear(stripe);
     else
         hf__recover_logged(region, hold->stripe, HF_CAUSE_DEATH, &hold->recovery);
     hold->recovered = true;
     HF_POINT("recover:repaired");
-    pthread_mutex_consistent(&stripe->mutex);
+    if (!HF_PLANTED(NEVER_CONSISTENT))
+        pthread_mutex_consistent(&stripe->mutex);
     HF_POINT("recover:consistent");
 }
 
@@ -132,7 +135,10 @@ int hf__lock(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struc
 void hf__release(struct hf__hold *hold) {
     HF_POINT("unlock");
     hold->store->region->held[hold->stripe] = 0;
-    pthread_mutex_unlock(&hf__stripe_at(hold->store->region, hold->stripe)->mutex);
+    struct hf__stripe *header = hf__stripe_at(hold->store->region, hold->stripe);
+    if (HF_PLANTED(NO_WAKE))
+        header->mutex_line[3] &= 0x7f; /* glibc's mark that somebody sleeps */
+    pthread_mutex_unlock(&header->mutex);
     HF_POINT("unlocked");
 }
 

@@ -31,9 +31,11 @@ static void after_fork_in_parent(void) {
 
 /* A child never owns its parent's locks. Its parent is invisible to it (0) only from another PID namespace. */
 static void after_fork_in_child(void) {
-    hf__pid = (uint32_t)getpid();
+    if (!HF_PLANTED(PID_STALE))
+        hf__pid = (uint32_t)getpid();
     for (struct hf__region *region = regions; region; region = region->next) {
-        memset(region->held, 0, region->geometry.stripes);
+        if (!HF_PLANTED(HELD_INHERITED))
+            memset(region->held, 0, region->geometry.stripes);
         if (getppid() == 0)
             region->writable = false;
     }
@@ -315,7 +317,7 @@ int hf_open_anonymous(hf_store **store, const struct hf_options *theirs) {
 /* Takes a mapping from the list, which is locked, and ends it if nothing in it is held. */
 static int end_region(struct hf__region *region) {
     struct hf__region **link = &regions;
-    if (hf__locks_held(region) && !HF_PLANTED(HF__BUG_UNMAP_HELD))
+    if (hf__locks_held(region) && !HF_PLANTED(UNMAP_HELD))
         return hf__fail(HF_ERR_BUSY, "a thread of this process holds a lock of the store: the mapping stays until it ends");
     while (*link != region)
         link = &(*link)->next;

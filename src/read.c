@@ -21,7 +21,7 @@ struct want {
 };
 
 bool hf__expired(uint64_t expiry, uint64_t *now_ms) {
-    if (expiry == 0 || HF_PLANTED(HF__BUG_EXPIRY_IGNORED))
+    if (expiry == 0 || HF_PLANTED(EXPIRY_IGNORED))
         return false;
     if (*now_ms == 0)
         *now_ms = hf__now_ms();
@@ -31,6 +31,8 @@ bool hf__expired(uint64_t expiry, uint64_t *now_ms) {
 int hf__key_check(const struct hf_store *store, const void *key, size_t key_len) {
     if (!store)
         return hf__fail(HF_ERR_ARGUMENT, "the store is NULL: open it first");
+    if (HF_PLANTED(KEY_UNCHECKED))
+        return HF_OK;
     if (!key || key_len < 1 || key_len > HF_KEY_MAX)
         return hf__fail(HF_ERR_ARGUMENT, "a key of %zu bytes: keys have 1 to %d", key ? key_len : 0, HF_KEY_MAX);
     return HF_OK;
@@ -46,7 +48,10 @@ void hf__meta_of(const struct hf__view *view, uint64_t now_ms, struct hf_meta *m
 
 /* Heat is a hint: one attempt, none when saturated, none where nothing is ever evicted. */
 static void warm(const struct hf__region *region, uint64_t *slot, uint64_t word) {
-    if (region->evicts && region->writable && (word & HF__HEAT_MASK) != HF__HEAT_MASK)
+    bool wanted = region->evicts && region->writable && (word & HF__HEAT_MASK) != HF__HEAT_MASK;
+    if (wanted && HF_PLANTED(HEAT_STORED))
+        hf__store(slot, word + HF__HEAT_ONE);
+    else if (wanted)
         hf__swap_if(slot, word, word + HF__HEAT_ONE);
 }
 
@@ -66,8 +71,8 @@ INLINE int try_slot(const struct hf__region *region, const struct want *want, ui
     if (!hf__glance_begin(region, want->place.stripe, slot, word, &glance))
         return glance.view.entry ? HF_ERR_BUSY : HF_END;
     const struct hf__view *view = &glance.view;
-    bool found = glance.whole && view->key_len == want->key_len && hf__same_bytes(view->key, want->key, want->key_len) &&
-                 hf__glance_sound(&glance);
+    bool found = glance.whole && view->key_len == want->key_len &&
+                 (HF_PLANTED(KEY_UNCOMPARED) || hf__same_bytes(view->key, want->key, want->key_len)) && hf__glance_sound(&glance);
     if (found)
         hf__copy_out(want->buffer, view->value, view->value_len < want->size ? view->value_len : want->size);
     HF_POINT("read:copied");

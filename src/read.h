@@ -39,18 +39,18 @@ static inline bool hf__glance_begin(const struct hf__region *region, uint32_t st
     hf__fetch_entry(glance->view.entry, hf__word_blocks(word));
     glance->stamp = hf__observe(&glance->view.entry->stamp);
     HF_POINT("read:stamp");
-    if (!HF_PLANTED(HF__BUG_NO_SLOT_RELOAD) && !hf__same_word(hf__observe(slot), word))
+    if (!HF_PLANTED(NO_SLOT_RELOAD) && !hf__same_word(hf__observe(slot), word))
         return false;
     glance->whole = hf__view_block(region, stripe, word, block, &glance->view);
     return true;
 }
 
 static inline bool hf__glance_end(const struct hf__glance *glance) {
-    if (HF_PLANTED(HF__BUG_NO_VALIDATION))
+    if (HF_PLANTED(NO_VALIDATION))
         return true;
-    if (!HF_PLANTED(HF__BUG_NO_ACQUIRE_FENCE))
+    if (!HF_PLANTED(NO_ACQUIRE_FENCE))
         hf__fence_acquire();
-    if (HF_PLANTED(HF__BUG_STAMP_FIRST)) {
+    if (HF_PLANTED(STAMP_FIRST)) {
         bool same = hf__observe(&glance->view.entry->stamp) == glance->stamp;
         HF_POINT("read:end");
         return same && hf__same_word(hf__observe(glance->slot), glance->word);
@@ -63,7 +63,7 @@ static inline bool hf__glance_end(const struct hf__glance *glance) {
 
 /* On an image that no writer has verified since a machine crash, only the checksum tells an entry from what was left of one. */
 static inline bool hf__glance_sound(const struct hf__glance *glance) {
-    if (!glance->whole || !glance->region->unverified)
+    if (!glance->whole || !glance->region->unverified || HF_PLANTED(CHECKSUM_SKIPPED))
         return glance->whole;
     struct hf__view view = glance->view; /* a copy, so that the glance itself can stay in registers */
     return hf__checksum_fits(glance->region, &view);

@@ -20,7 +20,7 @@ void hf__record_set(struct hf__stripe *stripe, enum hf_operation operation, uint
     record->key_hash = key_hash;
     record->new_block = HF__NO_BLOCK;
     hf__in_order();
-    if (!HF_PLANTED(HF__BUG_RECORD_LATE))
+    if (!HF_PLANTED(RECORD_LATE))
         hf__publish32(&record->operation, operation);
     hf__in_order();
     HF_POINT("begin");

@@ -83,6 +83,8 @@ static bool win_blocks(struct recovery *recovery, const struct hf__spot *spot) {
     if (hf__claim(recovery->region, recovery->stripe, at, spot->view.blocks))
         return true;
     uint64_t stamp = hf__load(&spot->view.entry->stamp);
+    if (HF_PLANTED(OVERLAP_KEPT))
+        return true;
     for (uint32_t taken; end <= all && (taken = hf__next_used(recovery->region, recovery->stripe, at, end)) < end;) {
         struct hf__spot other;
         struct hf__place place;
@@ -137,7 +139,7 @@ static void drop_older(struct recovery *recovery, uint32_t slot) {
                 !hf__spot_of_slot(region, recovery->stripe, at, &other, &other_place) || !sound(recovery, &other) ||
                 other.view.key_len != spot.view.key_len || memcmp(other.view.key, spot.view.key, spot.view.key_len) != 0)
                 continue;
-            bool other_older = hf__load(&other.view.entry->stamp) < hf__load(&spot.view.entry->stamp);
+            bool other_older = (hf__load(&other.view.entry->stamp) < hf__load(&spot.view.entry->stamp)) != HF_PLANTED(OLDER_WINS);
             drop(recovery, other_older ? at : slot);
             if (!other_older)
                 return;
@@ -147,10 +149,11 @@ static void drop_older(struct recovery *recovery, uint32_t slot) {
 
 static void clear_derived(struct recovery *recovery) {
     const struct hf__region *region = recovery->region;
-    memset(hf__used_map(region, recovery->stripe), 0, 2 * region->map_words * sizeof(uint64_t));
+    if (!HF_PLANTED(MAP_TRUSTED))
+        memset(hf__used_map(region, recovery->stripe), 0, 2 * region->map_words * sizeof(uint64_t));
     for (uint32_t i = 0; i < region->geometry.buckets; i++) {
         uint64_t *control = &hf__bucket_at(region, recovery->stripe, i)->control;
-        hf__store(control, HF_PLANTED(HF__BUG_OVERFLOW_ZEROED) ? 0 : hf__load(control) & 0xffffffff);
+        hf__store(control, HF_PLANTED(OVERFLOW_ZEROED) ? 0 : hf__load(control) & 0xffffffff);
     }
     recovery->header->reserve_at = recovery->header->reserve_len = 0;
 }
@@ -243,8 +246,9 @@ static void store_counts(const struct recovery *recovery) {
 static void store_counters(const struct recovery *recovery) {
     struct hf__stripe *header = recovery->header;
     const struct hf__geometry *geometry = &recovery->region->geometry;
-    uint64_t next = header->next_stamp > recovery->highest ? header->next_stamp : recovery->highest + 1;
-    header->next_stamp = next + (recovery->how == HF__RECOVER_VERIFY ? CRASH_JUMP : 0);
+    bool above = header->next_stamp > recovery->highest || HF_PLANTED(COUNTER_TRUSTED);
+    bool jump = recovery->how == HF__RECOVER_VERIFY && !HF_PLANTED(NO_JUMP);
+    header->next_stamp = (above ? header->next_stamp : recovery->highest + 1) + (jump ? CRASH_JUMP : 0);
     hf__store(&header->entries, recovery->entries);
     hf__store(&header->used_blocks, recovery->blocks);
     header->next_expiry = recovery->next_expiry;
@@ -277,7 +281,7 @@ uint32_t hf__recover(const struct hf__region *region, uint32_t stripe, enum hf__
     uint32_t first = stripe * hf__slots_of_stripe(region), end = first + hf__slots_of_stripe(region);
     clear_derived(&recovery);
     HF_POINT("recover:1");
-    if (how == HF__RECOVER_VERIFY)
+    if (how == HF__RECOVER_VERIFY && !HF_PLANTED(DUPLICATES_KEPT))
         for (uint32_t slot = first; slot < end; slot++)
             drop_older(&recovery, slot);
     HF_POINT("recover:2");
@@ -286,7 +290,7 @@ uint32_t hf__recover(const struct hf__region *region, uint32_t stripe, enum hf__
             prefetch_entries(&recovery, hf__bucket_at(region, stripe, bucket + AHEAD));
         rebuild_bucket(&recovery, bucket);
     }
-    if (how == HF__RECOVER_VERIFY && !region->evicts)
+    if (how == HF__RECOVER_VERIFY && !region->evicts && !HF_PLANTED(RESERVE_LOST))
         restore_reserve(&recovery);
     HF_POINT("recover:3");
     store_counts(&recovery);
@@ -306,7 +310,8 @@ static enum hf_verdict verdict_of(const struct hf__region *region, const struct 
     uint32_t slots = hf__slots_of_stripe(region) * region->geometry.stripes;
     if (record->slot >= slots || record->new_block == HF__NO_BLOCK)
         return HF_VERDICT_OLD;
-    return (hf__load(hf__slot_at(region, record->slot)) & HF__BLOCK_MASK) == record->new_block ? HF_VERDICT_NEW : HF_VERDICT_OLD;
+    bool happened = (hf__load(hf__slot_at(region, record->slot)) & HF__BLOCK_MASK) == record->new_block;
+    return happened || HF_PLANTED(VERDICT_GUESSED) ? HF_VERDICT_NEW : HF_VERDICT_OLD;
 }
 
 void hf__recover_logged(const struct hf__region *region, uint32_t stripe, enum hf_cause cause, struct hf_recovery *recovery) {
@@ -321,6 +326,8 @@ void hf__recover_logged(const struct hf__region *region, uint32_t stripe, enum h
         recovery->operation = header->record.operation;
         recovery->step = header->record.step;
         recovery->key_hash = header->record.key_hash;
+        if (HF_PLANTED(RECORD_CLEARED_FIRST))
+            hf__record_clear(header);
         bool verify = cause == HF_CAUSE_VERIFY || cause == HF_CAUSE_REPAIR;
         recovery->dropped = hf__recover(region, stripe, verify ? HF__RECOVER_VERIFY : HF__RECOVER_DERIVED);
         recovery->verdict = verdict_of(region, header, cause);

@@ -95,6 +95,8 @@ static inline uint32_t hf__word_blocks(uint64_t word) {
 
 static inline uint64_t hf__word(uint32_t tag, uint32_t heat, uint32_t blocks, uint64_t block) {
     uint64_t bounded = blocks < HF__BLOCKS_LIMIT ? blocks : HF__BLOCKS_LIMIT;
+    if (HF_PLANTED(BLOCKS_WRAP))
+        bounded = blocks & HF__BLOCKS_LIMIT;
     return (uint64_t)tag << HF__TAG_SHIFT | (uint64_t)heat << HF__HEAT_SHIFT | bounded << HF__BLOCKS_SHIFT | (block + 1);
 }
 
@@ -142,7 +144,7 @@ static inline uint32_t hf__blocks_for(uint32_t key_len, uint32_t value_len) {
 /* The block a non-empty word names, if the run it tells lies in the heap of its stripe. */
 static inline bool hf__block_of(const struct hf__region *region, uint32_t stripe, uint64_t word, uint64_t *block) {
     *block = (word & HF__BLOCK_MASK) - 1; /* of an empty word: beyond every stripe */
-    if (HF_PLANTED(HF__BUG_NO_RANGE_CHECK))
+    if (HF_PLANTED(NO_RANGE_CHECK))
         return true;
     uint64_t within = *block - hf__first_block(region, stripe), all = region->geometry.blocks;
     uint32_t blocks = hf__word_blocks(word);

@@ -40,7 +40,7 @@ static int attempt_visit(struct hf_store *store, void *context) {
     if (sound && room)
         hf__copy_out(item->memory, view->key, size);
     if (!hf__glance_end(&glance))
-        return HF_ERR_BUSY;
+        return HF_PLANTED(SCAN_GIVES_UP) ? HF_NOTFOUND : HF_ERR_BUSY;
     if (!sound || hf__expired(view->expiry, &now_ms))
         return HF_NOTFOUND;
     item->key_len = view->key_len;
@@ -73,12 +73,14 @@ int hf_scan(hf_store *store, uint64_t *cursor, uint32_t flags, struct hf_item *i
     for (; *cursor < all; ++*cursor) {
         visit.slot = (uint32_t)*cursor;
         visit.stripe = visit.slot / per_stripe;
+        uint64_t word = HF_PLANTED(SCAN_TWICE) ? hf__load(hf__slot_at(store->region, visit.slot)) : 0;
         int result = visit_slot(store, &visit);
         if (result == HF_NOTFOUND)
             continue;
         if (result != HF_OK)
             return result;
-        ++*cursor;
+        if (!HF_PLANTED(SCAN_TWICE) || hf__load(hf__slot_at(store->region, visit.slot)) == word)
+            ++*cursor;
         item->key = item->memory;
         item->value = flags & HF_SCAN_KEYS ? NULL : (unsigned char *)item->memory + hf__padded((uint32_t)item->key_len);
         return HF_OK;

@@ -52,6 +52,10 @@ int hf__write_lock(struct hf__write *write) {
     hf__fetch_room(write->region, write->place.stripe);
     hf__record_set(write->stripe, write->operation, write->place.hash);
     find_spot(write);
+    if (HF_PLANTED(DELETE_FIRST) && write->operation == HF_OP_PUT && write->spot.word) {
+        hf__write_delete(write);
+        find_spot(write);
+    }
     return HF_OK;
 }
 
@@ -81,13 +85,13 @@ static bool have_slot(struct hf__write *write) {
 /* Blocks within the stripe for the new entry; HF__NONE. Making room may have moved the entry that is to be replaced. */
 static uint32_t have_blocks(struct hf__write *write, uint32_t blocks) {
     struct hf__spot *spot = &write->spot;
-    if (HF_PLANTED(HF__BUG_FREE_FIRST) && spot->word)
+    if (HF_PLANTED(FREE_FIRST) && spot->word)
         hf__unmark(write->region, write->place.stripe,
                    hf__within(write->region, write->place.stripe, &spot->view), spot->view.blocks);
     struct hf__need need = { .blocks = blocks, .own = spot->slot, .now_ms = &write->now_ms };
     need.replaces = spot->word ? spot->view.blocks : 0;
     uint32_t at = hf__room(write->region, write->place.stripe, &need);
-    if (spot->word && !HF_PLANTED(HF__BUG_NO_OWN_RELOAD)) {
+    if (spot->word && !HF_PLANTED(NO_OWN_RELOAD)) {
         spot->word = hf__load(hf__slot_at(write->region, spot->slot));
         hf__view_word(write->region, write->place.stripe, spot->word, &spot->view);
     }
@@ -103,7 +107,7 @@ static void fill(struct hf__write *write, const struct hf__content *content, str
     struct hf__entry *entry = hf__entry_at(write->region, block);
     uint32_t old = old_length(write, content);
     unsigned char *key = (unsigned char *)(entry + 1), *value = key + hf__padded(write->key_len);
-    if (!HF_PLANTED(HF__BUG_NO_RELEASE_FENCE))
+    if (!HF_PLANTED(NO_RELEASE_FENCE))
         hf__fence_release();
     hf__store(&entry->stamp, header->stamp);
     hf__step(write->stripe, HF__STEP_STAMPED);
@@ -123,17 +127,17 @@ static void publish(struct hf__write *write, uint64_t word) {
     struct hf__spot *spot = &write->spot;
     uint32_t stripe = write->place.stripe;
     bool insert = spot->word == 0;
-    if (insert && !HF_PLANTED(HF__BUG_OVERFLOW_LATE)) {
+    if (insert && !HF_PLANTED(OVERFLOW_LATE)) {
         hf__pass(region, &write->place, spot->passed);
         hf__step(write->stripe, HF__STEP_PASSED);
     }
     hf__publish(hf__slot_at(region, spot->slot), word);
     hf__step(write->stripe, HF__STEP_PUBLISHED);
-    if (insert && HF_PLANTED(HF__BUG_OVERFLOW_LATE))
+    if (insert && HF_PLANTED(OVERFLOW_LATE))
         hf__pass(region, &write->place, spot->passed);
-    if (HF_PLANTED(HF__BUG_RECORD_LATE))
+    if (HF_PLANTED(RECORD_LATE))
         hf__publish32(&write->stripe->record.operation, write->operation);
-    if (!insert && !HF_PLANTED(HF__BUG_NO_FREE) && !HF_PLANTED(HF__BUG_FREE_FIRST)) {
+    if (!insert && !HF_PLANTED(NO_FREE) && !HF_PLANTED(FREE_FIRST)) {
         hf__unmark(region, stripe, hf__within(region, stripe, &spot->view), spot->view.blocks);
         hf__step(write->stripe, HF__STEP_FREED);
     }
@@ -165,11 +169,11 @@ int hf__write_content(struct hf__write *write, const struct hf__content *content
     hf__step(write->stripe, HF__STEP_ALLOCATED);
     describe(write, content, &header);
     uint64_t word = hf__word(write->place.tag, hf__word_heat(write->spot.word), blocks, block);
-    if (HF_PLANTED(HF__BUG_PUBLISH_FIRST))
+    if (HF_PLANTED(PUBLISH_FIRST))
         hf__publish(hf__slot_at(write->region, write->spot.slot), word);
     fill(write, content, &header, block);
     publish(write, word);
-    if (HF_PLANTED(HF__BUG_COUNTER_LATE))
+    if (HF_PLANTED(COUNTER_LATE))
         write->stripe->next_stamp = header.stamp + 1;
     if (content->expiry && content->expiry < write->stripe->next_expiry)
         write->stripe->next_expiry = content->expiry;
@@ -186,7 +190,7 @@ void hf__write_delete(struct hf__write *write) {
 }
 
 uint64_t hf__expiry_of(uint64_t ttl_ms) {
-    if (ttl_ms == 0)
+    if (ttl_ms == 0 && !HF_PLANTED(TTL_ZERO))
         return 0;
     uint64_t now_ms = hf__now_ms();
     return ttl_ms < HF__EXPIRY_MAX - now_ms ? now_ms + ttl_ms : HF__EXPIRY_MAX;
@@ -201,7 +205,7 @@ static int check_condition(const struct hf__write *write, const struct hf_put_op
     case HF_IF_VERSION:
         if (!present)
             return HF_NOTFOUND;
-        return write->spot.view.version == options->version ? HF_OK : HF_CHANGED;
+        return write->spot.view.version == options->version || HF_PLANTED(VERSION_IGNORED) ? HF_OK : HF_CHANGED;
     default: return HF_OK;
     }
 }
@@ -254,6 +258,8 @@ int hf_delete(hf_store *store, const void *key, size_t key_len, uint64_t version
     int result = hf__write_begin(&write, store, HF_OP_DELETE, key, key_len);
     if (result != HF_OK)
         return result;
+    if (write.spot.word == 0 && HF_PLANTED(LOCK_KEPT))
+        return HF_NOTFOUND;
     if (write.spot.word == 0)
         result = HF_NOTFOUND;
     else if (version != 0 && write.spot.view.version != version)

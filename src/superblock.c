@@ -50,6 +50,8 @@ static int check_format(const struct hf__superblock *superblock) {
 static int check_build(const struct hf__superblock *superblock) {
     struct hf__superblock ours = { .format = 0 };
     describe_build(&ours);
+    if (HF_PLANTED(ABI_IGNORED))
+        return HF_OK;
     if (superblock->pointer_size != ours.pointer_size || superblock->mutex_size != ours.mutex_size ||
         superblock->mutex_align != ours.mutex_align || memcmp(superblock->libc, ours.libc, sizeof ours.libc) != 0)
         return hf__fail(HF_ERR_ABI,

@@ -68,7 +68,8 @@ static void count_overflow(const struct hf__region *region, const struct hf__pla
 }
 
 void hf__pass(const struct hf__region *region, const struct hf__place *place, uint32_t passed) {
-    count_overflow(region, place, passed, 1);
+    if (!HF_PLANTED(OVERFLOW_NOT_RAISED))
+        count_overflow(region, place, passed, 1);
 }
 
 void hf__unpass(const struct hf__region *region, const struct hf__place *place, uint32_t passed) {
@@ -80,12 +81,12 @@ void hf__unpass(const struct hf__region *region, const struct hf__place *place, 
 void hf__unlink(const struct hf__region *region, const struct hf__place *place, const struct hf__spot *spot,
                 enum hf__step emptied) {
     struct hf__stripe *header = hf__stripe_at(region, place->stripe);
-    if (HF_PLANTED(HF__BUG_OVERFLOW_EARLY))
+    if (HF_PLANTED(OVERFLOW_EARLY))
         hf__unpass(region, place, spot->passed);
     HF_POINT("unlink");
     hf__publish(hf__slot_at(region, spot->slot), 0);
     hf__step(header, emptied);
-    if (!HF_PLANTED(HF__BUG_OVERFLOW_EARLY))
+    if (!HF_PLANTED(OVERFLOW_EARLY))
         hf__unpass(region, place, spot->passed);
     hf__step(header, HF__STEP_UNPASSED);
     hf__unmark(region, place->stripe, hf__within(region, place->stripe, &spot->view), spot->view.blocks);

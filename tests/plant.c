@@ -5,16 +5,14 @@
 
 void test_plant(const char *name);
 
-#define BUG(name) {#name, HF__BUG_##name}
 static const struct {
     const char *name;
     enum hf__bug bug;
 } bugs[] = {
-    BUG(NONE),          BUG(NO_SLOT_RELOAD),    BUG(STAMP_FIRST),    BUG(NO_VALIDATION), BUG(NO_ACQUIRE_FENCE),
-    BUG(NO_RELEASE_FENCE), BUG(NO_OWN_RELOAD),  BUG(STAMP_KEPT),     BUG(COUNTER_LATE),  BUG(OVERFLOW_LATE),
-    BUG(OVERFLOW_EARLY), BUG(OVERFLOW_ZEROED),  BUG(PUBLISH_FIRST),  BUG(FREE_FIRST),    BUG(NO_FREE),
-    BUG(NO_RECOVERY),   BUG(CONSISTENT_FIRST),  BUG(RECORD_LATE),    BUG(PENDING_KEPT),  BUG(UNMAP_HELD),
-    BUG(STALE_MUTEXES), BUG(IDENTITY_FIRST),    BUG(NO_RANGE_CHECK), BUG(EXPIRY_IGNORED),
+    {"NONE", HF__BUG_NONE},
+#define BUG(name, text) {#name, HF__BUG_##name},
+    HF__BUGS(BUG)
+#undef BUG
 };
 
 void test_plant(const char *name) {
