@@ -65,6 +65,7 @@ void scattered(hf_store *store); /* holes of three blocks, none of them large en
 void scattered_with_subject(hf_store *store);
 void full_of_others(hf_store *store);
 void full_of_others_with_subject(hf_store *store);
+void full_behind_subject(hf_store *store); /* ... which has the first blocks, where the clock's hand stands */
 void full_with_holes(hf_store *store);
 void full_of_expired(hf_store *store); /* ... but for three */
 void crowded(hf_store *store);         /* one free slot of fourteen: a new key is likely to find its own bucket full */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The operations that are killed, each with the store it needs: see crash.h. */
 #include "crash.h"
+#include "internal.h"
 
 /* ---- Operations ---------------------------------------------------------------------------------------------------------- */
 
@@ -20,6 +21,15 @@ static int put_20(hf_store *store) {
 
 static int put_300(hf_store *store) {
     return put_subject(store, 300, NULL);
+}
+
+/* The subject is cold: it would be the first to go. */
+static int put_300_over_the_coldest(hf_store *store) {
+    struct hf__spot spot;
+    struct hf__place place = hf__locate(store->region, hf__hash_key(store->region, SUBJECT, strlen(SUBJECT)));
+    hf__find(store->region, &place, SUBJECT, strlen(SUBJECT), &spot);
+    hf__store(hf__slot_at(store->region, spot.slot), spot.word & ~HF__HEAT_MASK);
+    return put_300(store);
 }
 
 static int put_if_version(hf_store *store) {
@@ -133,6 +143,8 @@ const struct scenario crash_scenarios[] = {
      .must_hold = has_moved, .by_openers = true},
     {.name = "put that evicts", CACHE, full_of_others, put_300, HF_OK, HF_OP_PUT, NONE, {300, 'n'}, .must_hold = has_evicted,
      .others_may_go = true},
+    {.name = "replace that evicts", CACHE, full_behind_subject, put_300_over_the_coldest, HF_OK, HF_OP_PUT, {60, 'o'}, {300, 'n'},
+     .must_pass = "drop", .others_may_go = true},
     {.name = "put that moves in cache mode", CACHE, full_with_holes, put_300, HF_OK, HF_OP_PUT, NONE, {300, 'n'},
      .must_hold = has_moved, .others_may_go = true},
     {.name = "put that spills", CROWD, crowded, put_60, HF_OK, HF_OP_PUT, NONE, NEW, .must_hold = has_spilled},

@@ -103,6 +103,11 @@ void full_of_others_with_subject(hf_store *store) {
     crash_put(store, SUBJECT, (struct content){60, 'o'});
 }
 
+void full_behind_subject(hf_store *store) {
+    crash_put(store, SUBJECT, (struct content){60, 'o'});
+    put_others(store, 0, 20, 40);
+}
+
 void full_with_holes(hf_store *store) {
     full_of_others(store);
     unsigned deleted = 0;

@@ -72,6 +72,13 @@ static int child_main(void *argument) {
     return 0;
 }
 
+/* Whatever its parent's threads hold, a child holds nothing, and may close at once. */
+static int close_at_once(void *argument) {
+    (void)argument;
+    CHECK_RC(hf_close(&store), HF_OK);
+    return 0;
+}
+
 static void while_threads_write(uint64_t forks) {
     pthread_t threads[WRITERS];
     store = make_store(4);
@@ -86,6 +93,7 @@ static void while_threads_write(uint64_t forks) {
         for (unsigned writer = 0; writer < WRITERS; writer++)
             known[writer] = atomic_load(&written[writer]);
         check_ended(check_spawn(child_main, known), 20);
+        check_ended(check_spawn(close_at_once, NULL), 20);
     }
     atomic_store(&stop, true);
     for (unsigned writer = 0; writer < WRITERS; writer++)

@@ -51,22 +51,35 @@ void puppet_disarm(void) {
 struct puppet_task {
     struct puppet *puppet;
     unsigned n;
+    int signal;
     check_body *body;
     void *argument;
 };
 
 static int run_armed(void *argument) {
     struct puppet_task *task = argument;
-    puppet_arm(task->puppet, task->n, SIGKILL);
+    puppet_arm(task->puppet, task->n, task->signal);
     return task->body(task->argument);
 }
 
 bool puppet_killed_at(struct puppet *puppet, unsigned n, check_body *body, void *argument) {
-    struct puppet_task task = {puppet, n, body, argument};
+    struct puppet_task task = {puppet, n, SIGKILL, body, argument};
     int status = check_wait(check_spawn(run_armed, &task), 20);
     if (check_killed(status))
         return true;
     CHECK(WIFEXITED(status));
     CHECK_EQ(WEXITSTATUS(status), 0);
     return false;
+}
+
+pid_t puppet_stopped_at(struct puppet *puppet, unsigned n, check_body *body, void *argument) {
+    struct puppet_task task = {puppet, n, SIGSTOP, body, argument};
+    pid_t child = check_spawn(run_armed, &task);
+    int status;
+    CHECK(waitpid(child, &status, WUNTRACED) == child);
+    if (WIFSTOPPED(status))
+        return child;
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), 0);
+    return 0;
 }

@@ -27,5 +27,7 @@ bool puppet_saw(const struct puppet *puppet, const char *name);
 
 /* Forks a child that runs body(argument) and is killed at its n-th point; waits for it. False: it completed before that. */
 bool puppet_killed_at(struct puppet *puppet, unsigned n, check_body *body, void *argument);
+/* ... that is stopped there: its pid. 0: it completed before that. */
+pid_t puppet_stopped_at(struct puppet *puppet, unsigned n, check_body *body, void *argument);
 
 #endif

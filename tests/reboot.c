@@ -232,6 +232,33 @@ static void copied_while_locked(void) {
     free(bytes);
 }
 
+/* ---- Versions ----------------------------------------------------------------------------------------------------------- */
+
+static uint64_t put_version(hf_store *store, const char *value) {
+    uint64_t version = 0;
+    CHECK_RC(hf_put(store, "key", 3, value, strlen(value), NULL, &version), HF_OK);
+    return version;
+}
+
+/* The last puts never reached the disk. A version that their callers were told must not come back with another value: who kept
+ * it would replace what he has never seen. */
+static void versions(void) {
+    char path[CHECK_PATH];
+    size_t size;
+    hf_store *store = check_create("versions", with_flags(0));
+    put_version(store, "on the disk");
+    unsigned char *bytes = check_read_file(check_path(path, "versions"), &size);
+    uint64_t told = put_version(store, "lost");
+    CHECK_RC(hf_close(&store), HF_OK);
+    forget_boot(bytes);
+    rewrite(path, bytes, size);
+    store = check_open(path, NULL);
+    check_value(store, "key", "on the disk");
+    CHECK(put_version(store, "another") > told);
+    CHECK_RC(hf_close(&store), HF_OK);
+    free(bytes);
+}
+
 /* ---- Lost sectors -------------------------------------------------------------------------------------------------------- */
 
 enum { SECTOR = 512 };
@@ -290,6 +317,7 @@ int test_run(int argc, char **argv) {
         {"rebooted", rebooted},
         {"verifier-killed", verifier_killed},
         {"copied-while-locked", copied_while_locked},
+        {"versions", versions},
         {"lost-sectors", lost_sectors},
     };
     check_cases(argc, argv, cases, sizeof cases / sizeof *cases);
