@@ -144,7 +144,7 @@ const struct scenario crash_scenarios[] = {
     {.name = "put that evicts", CACHE, full_of_others, put_300, HF_OK, HF_OP_PUT, NONE, {300, 'n'}, .must_hold = has_evicted,
      .others_may_go = true},
     {.name = "replace that evicts", CACHE, full_behind_subject, put_300_over_the_coldest, HF_OK, HF_OP_PUT, {60, 'o'}, {300, 'n'},
-     .must_pass = "drop", .others_may_go = true},
+     .must_hold = has_evicted, .others_may_go = true},
     {.name = "put that moves in cache mode", CACHE, full_with_holes, put_300, HF_OK, HF_OP_PUT, NONE, {300, 'n'},
      .must_hold = has_moved, .others_may_go = true},
     {.name = "put that spills", CROWD, crowded, put_60, HF_OK, HF_OP_PUT, NONE, NEW, .must_hold = has_spilled},
