@@ -257,7 +257,8 @@ struct hf_options {
  *
  * Results: HF_OK, *store is the handle, to be closed by hf_close. HF_EXISTS: HF_EXCLUSIVE and there is a file. HF_NOTFOUND: no
  * such file and no HF_CREATE. HF_ERR_ARGUMENT: an option is out of range or the sizes do not fit together. HF_ERR_SYSTEM: errno
- * tells (ENOSPC: not enough room for all blocks; nothing is left behind). HF_ERR_FORMAT, _VERSION, _ABI, _FILESYSTEM,
+ * tells (ENOSPC: not enough room for all blocks; nothing is left behind). A store that was made but could not be opened then
+ * (EMFILE, say) stays, complete and empty. HF_ERR_FORMAT, _VERSION, _ABI, _FILESYSTEM,
  * _NAMESPACE: the file was refused and not touched. HF_ERR_TIMEOUT: another opener did not finish in time. HF_ERR_MEMORY.
  *
  * Kill: leaves nothing. Fork: waits until a running open of another thread has ended. Signals: interrupted calls are restarted.
@@ -509,7 +510,7 @@ struct hf_info {
     uint64_t buckets;      /* of the index, 7 slots each                                 */
     uint32_t readonly;     /* 1: this handle                                             */
     uint32_t stale;        /* 1: the file was deleted or replaced under its name         */
-    uint32_t unverified;   /* 1: no writer has verified the image since a machine crash  */
+    uint32_t unverified;   /* 1: no writer is known to have verified the image since a machine crash */
     uint32_t dead_stripes; /* stripes whose last writer left an operation unfinished or is inside one now */
     char libc[16];         /* "glibc" or "musl": the C library of its writers            */
 };

@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,14 +57,16 @@ static int mark_in_use(const struct hf__region *region) {
     if (hf__load32(&live->in_use) || HF_PLANTED(IN_USE_UNSET))
         return HF_OK;
     hf__publish32(&live->in_use, 1);
-    return HF_PLANTED(IN_USE_UNSYNCED) || msync(live, HF__PAGE, MS_SYNC) == 0 ? HF_OK : hf__fail_errno("msync");
+    int result = HF_PLANTED(IN_USE_UNSYNCED) ? HF_OK : hf__file_sync(live, HF__PAGE);
+    if (result != HF_OK)
+        hf__publish32(&live->in_use, 0);
+    return result;
 }
 
 /* Before the first stamp is given after a machine crash: recover.c has made the counters jump ahead of what was given and lost,
  * and should the jump be lost, too, the next crash would repeat it. */
 static int sync_stripes(const struct hf__region *region) {
-    uint64_t size = region->geometry.index_at - region->geometry.stripes_at;
-    return msync(hf__stripe_at(region, 0), size, MS_SYNC) == 0 ? HF_OK : hf__fail_errno("msync");
+    return hf__file_sync(hf__stripe_at(region, 0), region->geometry.index_at - region->geometry.stripes_at);
 }
 
 static int become_first(const struct hf__region *region, const struct hf__identity *identity) {
@@ -111,20 +112,23 @@ void hf__pause(void) {
     nanosleep(&pause, NULL);
 }
 
+static int cannot_lock(int error) {
+    errno = error;
+    return hf__fail_errno("cannot lock the store file");
+}
+
 /* One attempt: HF_OK, a failure, or HF_ERR_BUSY for "not yet". */
 static int stand(const struct hf__region *region, const struct hf__identity *identity) {
     int error = hf__file_lock(region->fd, HF_PLANTED(ELECTION_SHARED) ? F_RDLCK : F_WRLCK);
     if (error == 0) {
         int result = become_first(region, identity);
-        hf__file_lock(region->fd, result == HF_OK ? F_RDLCK : F_UNLCK);
-        return result;
+        error = hf__file_lock(region->fd, result == HF_OK ? F_RDLCK : F_UNLCK);
+        return result == HF_OK && error != 0 ? cannot_lock(error) : result;
     }
-    if (error != EAGAIN && error != EACCES) {
-        errno = error;
-        return hf__fail_errno("cannot lock the store file");
-    }
-    if (hf__file_lock(region->fd, F_RDLCK) != 0)
-        return HF_ERR_BUSY;
+    if (error == EAGAIN)
+        error = hf__file_lock(region->fd, F_RDLCK);
+    if (error != 0)
+        return error == EAGAIN ? HF_ERR_BUSY : cannot_lock(error);
     if (joined(region, identity)) {
         int result = namespace_check(region, identity);
         if (result != HF_OK)

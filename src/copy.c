@@ -45,14 +45,14 @@ static int take_image(hf_store *store, unsigned char *image) {
     return result;
 }
 
-static void clean_image(const struct hf__region *region, unsigned char *image) {
+static int clean_image(const struct hf__region *region, unsigned char *image) {
     struct hf__region copy = *region;
     copy.base = image;
     uint64_t recoveries = hf__live(&copy)->recoveries;
     *hf__live(&copy) = (struct hf__live){ .recoveries = recoveries, .in_use = HF_PLANTED(IN_USE_COPIED) };
     for (uint32_t stripe = 0; stripe < region->geometry.stripes; stripe++)
         memset(hf__stripe_at(&copy, stripe)->mutex_line, 0, HF__LINE);
-    hf__superblock_renew((struct hf__superblock *)(void *)image);
+    return hf__superblock_renew((struct hf__superblock *)(void *)image);
 }
 
 static int write_image(int fd, const unsigned char *image, uint64_t size, const struct hf_copy_options *options) {
@@ -66,7 +66,7 @@ static int write_image(int fd, const unsigned char *image, uint64_t size, const 
         if (options->progress)
             options->progress(options->context, done, size);
     }
-    return HF_PLANTED(COPY_UNSYNCED) || fsync(fd) == 0 ? HF_OK : hf__fail_errno("fsync");
+    return HF_PLANTED(COPY_UNSYNCED) ? HF_OK : hf__file_fsync(fd);
 }
 
 static int copy_to(hf_store *store, const char *path, unsigned char *image, const struct hf_copy_options *options) {
@@ -78,10 +78,10 @@ static int copy_to(hf_store *store, const char *path, unsigned char *image, cons
     result = hf__file_allocate(file.fd, size);
     if (result == HF_OK)
         result = take_image(store, image);
-    if (result == HF_OK) {
-        clean_image(store->region, image);
+    if (result == HF_OK)
+        result = clean_image(store->region, image);
+    if (result == HF_OK)
         result = write_image(file.fd, image, size, options);
-    }
     HF_POINT("copy:synced");
     if (result == HF_OK)
         result = hf__file_commit(&file, options->replace);
@@ -103,10 +103,10 @@ static int check_arguments(hf_store *store, const char *path, const struct hf_co
 int hf_copy(hf_store *store, const char *path, const struct hf_copy_options *theirs) {
     struct hf_copy_options options;
     int result = check_arguments(store, path, theirs, &options);
+    if (result == HF_OK && options.file_mode == 0)
+        result = hf__file_mode(store->region->fd, &options.file_mode);
     if (result != HF_OK)
         return result;
-    if (options.file_mode == 0)
-        options.file_mode = hf__file_mode(store->region->fd);
     uint64_t size = store->region->geometry.file_size;
     unsigned char *image = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (image == MAP_FAILED)

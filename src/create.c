@@ -17,15 +17,24 @@ static void empty_stripe(const struct hf__region *region, uint32_t stripe) {
 /* In the place of the magic while a store is made: who finds it after a kill knows that nobody's data is behind it. */
 static const char making[8] = "Holdfas-";
 
+static int write_magic(int fd, const char magic[8]) {
+    ssize_t written;
+    do
+        written = pwrite(fd, magic, sizeof making, 0);
+    while (written < 0 && errno == EINTR);
+    return written == sizeof making ? HF_OK : hf__fail_errno("write");
+}
+
 /* The magic comes last: until then the file is no store. All of it is on disk before the file gets a name: after a power failure
  * a name without its bytes would be in the way of every later hf_open. */
 int hf__format(int fd, const struct hf__geometry *geometry) {
     struct hf__superblock superblock;
-    hf__superblock_make(&superblock, geometry);
-    if (pwrite(fd, HF_PLANTED(MAGIC_FIRST) ? superblock.magic : making, sizeof making, 0) != sizeof making)
-        return hf__fail_errno("write");
+    int result = hf__superblock_make(&superblock, geometry);
+    if (result == HF_OK)
+        result = write_magic(fd, HF_PLANTED(MAGIC_FIRST) ? superblock.magic : making);
     HF_POINT("create:making");
-    int result = hf__file_allocate(fd, geometry->file_size);
+    if (result == HF_OK)
+        result = hf__file_allocate(fd, geometry->file_size);
     HF_POINT("create:allocated");
     if (result != HF_OK)
         return result;
@@ -42,7 +51,7 @@ int hf__format(int fd, const struct hf__geometry *geometry) {
     memcpy(region.base, superblock.magic, magic);
     munmap(region.base, geometry->file_size);
     HF_POINT("create:complete");
-    return fsync(fd) == 0 ? HF_OK : hf__fail_errno("fsync");
+    return hf__file_fsync(fd);
 }
 
 int hf__create(const char *path, const struct hf_options *options) {
@@ -61,31 +70,52 @@ int hf__create(const char *path, const struct hf_options *options) {
     return result;
 }
 
-/* The file is empty, or its creator was killed before it was done. */
-static bool unmade(int fd) {
+/* HF_OK: the file is empty, or its creator was killed before it was done. HF_EXISTS: it is made. */
+static int unmade(int fd) {
     char magic[sizeof making];
-    ssize_t length = pread(fd, magic, sizeof magic, 0);
-    return length == 0 || (length == sizeof magic && memcmp(magic, making, sizeof magic) == 0);
+    ssize_t length = hf__file_read(fd, magic, sizeof magic);
+    if (length < 0)
+        return hf__fail_errno("read");
+    return length == 0 || (length == sizeof magic && memcmp(magic, making, sizeof magic) == 0) ? HF_OK : HF_EXISTS;
+}
+
+static int empty(int fd) {
+    int failed;
+    do
+        failed = ftruncate(fd, 0);
+    while (failed && errno == EINTR);
+    return failed ? hf__fail_errno("ftruncate") : HF_OK;
+}
+
+/* What failed first is told; a file that cannot be emptied then is still known as half made. */
+static int make_in(int fd, const struct hf_options *options) {
+    struct hf__geometry geometry;
+    int result = hf__geometry_make(&geometry, options);
+    if (result == HF_OK)
+        result = empty(fd);
+    if (result == HF_OK)
+        result = hf__format(fd, &geometry);
+    int error = errno;
+    bool emptied = result == HF_OK || ftruncate(fd, 0) == 0;
+    (void)emptied;
+    errno = error;
+    return result;
 }
 
 int hf__create_in(int fd, const struct hf_options *options) {
-    struct hf__geometry geometry;
-    int result = HF_OK, error = 0;
+    int result;
     uint64_t deadline = hf__monotonic_us() + (uint64_t)options->timeout_ms * 1000;
-    while (unmade(fd) && (error = hf__file_lock(fd, F_WRLCK)) != 0) {
-        if (error != EAGAIN && error != EACCES)
+    while ((result = unmade(fd)) == HF_OK && (errno = hf__file_lock(fd, F_WRLCK)) != 0) {
+        if (errno != EAGAIN)
             return hf__fail_errno("cannot lock the file");
         if (options->timeout_ms != HF_FOREVER && hf__monotonic_us() >= deadline)
             return hf__fail(HF_ERR_TIMEOUT, "another process keeps the file locked and makes no store in it");
         hf__pause();
     }
-    if (unmade(fd)) {
-        result = hf__geometry_make(&geometry, options);
-        if (result == HF_OK && ftruncate(fd, 0) == 0)
-            result = hf__format(fd, &geometry);
-        if (result != HF_OK && ftruncate(fd, 0) != 0)
-            result = hf__fail_errno("ftruncate");
-    }
+    if (result == HF_OK)
+        result = unmade(fd);
+    if (result == HF_OK)
+        result = make_in(fd, options);
     hf__file_lock(fd, F_UNLCK);
-    return result;
+    return result == HF_EXISTS ? HF_OK : result;
 }

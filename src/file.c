@@ -12,6 +12,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -25,9 +26,45 @@ static const struct {
     { 0x7461636f, "OCFS2" }, { 0x01161970, "GFS2" },
 };
 
+int hf__file_open(const char *path, int flags, uint32_t mode) {
+    int fd;
+    do
+        fd = open(path, flags, (mode_t)mode);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+ssize_t hf__file_read(int fd, void *buffer, size_t size) {
+    ssize_t length;
+    do
+        length = pread(fd, buffer, size, 0);
+    while (length < 0 && errno == EINTR);
+    return length;
+}
+
+int hf__file_sync(void *address, size_t size) {
+    int failed;
+    do
+        failed = msync(address, size, MS_SYNC);
+    while (failed && errno == EINTR);
+    return failed ? hf__fail_errno("msync") : HF_OK;
+}
+
+int hf__file_fsync(int fd) {
+    int failed;
+    do
+        failed = fsync(fd);
+    while (failed && errno == EINTR);
+    return failed ? hf__fail_errno("fsync") : HF_OK;
+}
+
 int hf__file_system_check(int fd) {
     struct statfs system;
-    if (fstatfs(fd, &system) != 0)
+    int failed;
+    do
+        failed = fstatfs(fd, &system);
+    while (failed && errno == EINTR);
+    if (failed)
         return hf__fail_errno("fstatfs");
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if ((uint32_t)system.f_type == refused[i].magic)
@@ -49,17 +86,21 @@ int hf__file_allocate(int fd, uint64_t size) {
     return error ? hf__fail_errno("posix_fallocate") : HF_OK;
 }
 
-uint32_t hf__file_mode(int fd) {
+int hf__file_mode(int fd, uint32_t *mode) {
     struct stat file;
-    return fstat(fd, &file) == 0 ? file.st_mode & 07777 : 0600;
+    if (fstat(fd, &file) != 0)
+        return hf__fail_errno("cannot ask for the store's permissions");
+    *mode = file.st_mode & 07777;
+    return HF_OK;
 }
 
 /* "DIR/.holdfast.RANDOM", beside the file it will become. */
 static char *temporary_name(const char *path) {
     char *name = NULL;
+    uint64_t number;
     const char *slash = strrchr(path, '/');
     int directory = slash ? (int)(slash - path) + 1 : 0;
-    if (asprintf(&name, "%.*s.holdfast.%016llx", directory, path, (unsigned long long)hf__random()) < 0)
+    if (!hf__random(&number) || asprintf(&name, "%.*s.holdfast.%016llx", directory, path, (unsigned long long)number) < 0)
         return NULL;
     return name;
 }
@@ -68,8 +109,19 @@ static int open_without_name(const char *path, uint32_t mode) {
     char *copy = strdup(path);
     if (!copy)
         return -1;
-    int fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, (mode_t)mode);
+    int fd = hf__file_open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
     free(copy);
+    return fd;
+}
+
+/* The name is remembered, to be removed, only once the file is ours. */
+static int open_with_name(struct hf__new_file *file, uint32_t mode) {
+    char *name = temporary_name(file->path);
+    int fd = name ? hf__file_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode) : -1;
+    if (fd >= 0)
+        file->temporary = name;
+    else
+        free(name);
     return fd;
 }
 
@@ -78,11 +130,8 @@ int hf__file_begin(struct hf__new_file *file, const char *path, uint32_t mode) {
     if (!file->path)
         return hf__fail_errno("strdup");
     file->fd = open_without_name(path, mode);
-    if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-        file->temporary = temporary_name(path);
-        if (file->temporary)
-            file->fd = open(file->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, (mode_t)mode);
-    }
+    if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+        file->fd = open_with_name(file, mode);
     int result = file->fd >= 0 ? hf__file_system_check(file->fd) : hf__fail_errno("cannot make a file in that directory");
     if (result != HF_OK)
         hf__file_abandon(file);
@@ -132,7 +181,7 @@ int hf__file_commit(struct hf__new_file *file, bool replace) {
     if (failed && errno == EEXIST)
         return HF_EXISTS;
     if (failed)
-        return hf__fail_errno(file->path);
+        return hf__fail_errno(replace ? "cannot replace the file of that name" : "cannot give the new file its name");
     HF_POINT("file:linked");
     sync_directory(file->path);
     return HF_OK;

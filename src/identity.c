@@ -23,11 +23,12 @@ uint64_t hf__monotonic_us(void) {
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-uint64_t hf__random(void) {
-    uint64_t value = 0;
-    while (getrandom(&value, sizeof value, 0) != sizeof value)
-        ;
-    return value;
+bool hf__random(uint64_t *value) {
+    ssize_t length;
+    do
+        length = getrandom(value, sizeof *value, 0);
+    while (length < 0 && errno == EINTR);
+    return length == sizeof *value;
 }
 
 static int hex_digit(char c) {
@@ -36,11 +37,20 @@ static int hex_digit(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+static const char boot_file[] = "/proc/sys/kernel/random/boot_id", space_file[] = "/proc/self/ns/pid";
+
+static int cannot_read(const char *file) {
+    if (errno == ENOENT)
+        return hf__fail(HF_ERR_SYSTEM, "%s is missing: mount /proc, or open the store read-only", file);
+    return hf__fail_errno(file);
+}
+
 /* 32 hexadecimal digits with dashes between them. */
-static bool boot_id(uint64_t id[2]) {
+static int boot_id(uint64_t id[2]) {
     char text[64];
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text);
+    int fd = hf__file_open(boot_file, O_RDONLY | O_CLOEXEC, 0);
+    ssize_t length = fd < 0 ? -1 : hf__file_read(fd, text, sizeof text);
+    int result = length < 0 ? cannot_read(boot_file) : HF_OK;
     if (fd >= 0)
         close(fd);
     unsigned digits = 0;
@@ -52,10 +62,10 @@ static bool boot_id(uint64_t id[2]) {
         id[digits / 16] = id[digits / 16] << 4 | (uint64_t)digit;
         digits++;
     }
-    return digits == 32;
+    return result == HF_OK && digits < 32 ? hf__fail(HF_ERR_SYSTEM, "%s holds no boot id", boot_file) : result;
 }
 
-/* Nanoseconds since 1970; 0 where the file system or the C library does not tell. */
+/* Nanoseconds since 1970; 0 where the kernel, the file system or the C library does not tell. */
 static uint64_t birth_of(int fd) {
 #ifdef STATX_BTIME
     struct statx file;
@@ -75,15 +85,20 @@ int hf__identity_of(int fd, struct hf__identity *identity) {
     identity->device = file.st_dev;
     identity->inode = file.st_ino;
     identity->birth = birth_of(fd);
-    if (!boot_id(identity->boot_id) || stat("/proc/self/ns/pid", &space) != 0)
-        return hf__fail(HF_ERR_SYSTEM, "the boot id or PID namespace cannot be read: mount /proc, or open read-only");
+    int result = boot_id(identity->boot_id);
+    if (result != HF_OK)
+        return result;
+    if (stat(space_file, &space) != 0)
+        return cannot_read(space_file);
     identity->namespace_device = space.st_dev;
     identity->namespace_inode = space.st_ino;
     return HF_OK;
 }
 
+/* A birth that is not known (0) tells nothing: one writer may be kept from asking for it (seccomp) and another not. */
 bool hf__identity_matches(const struct hf__identity *identity, const struct hf__live *live) {
+    uint64_t birth = hf__load(&live->birth);
     return hf__load(&live->boot_id[0]) == identity->boot_id[0] && hf__load(&live->boot_id[1]) == identity->boot_id[1] &&
            hf__load(&live->device) == identity->device && hf__load(&live->inode) == identity->inode &&
-           hf__load(&live->birth) == identity->birth;
+           (birth == identity->birth || birth == 0 || identity->birth == 0);
 }

@@ -6,6 +6,8 @@
  */
 #include "hash.h"
 
+#include <sys/types.h>
+
 struct hf_store {
     struct hf__region *region;
     uint32_t timeout_ms;
@@ -31,7 +33,7 @@ void hf__geometry_parts(struct hf__geometry *geometry); /* from counts to offset
 /* superblock.c */
 int hf__superblock_make(struct hf__superblock *superblock, const struct hf__geometry *geometry);
 int hf__superblock_check(const struct hf__superblock *superblock, uint64_t file_size, bool *readonly);
-void hf__superblock_renew(struct hf__superblock *superblock); /* a new store id and time */
+int hf__superblock_renew(struct hf__superblock *superblock); /* a new store id and time */
 
 /* file.c: a file that appears under its name only when it is complete. */
 struct hf__new_file {
@@ -44,7 +46,12 @@ int hf__file_allocate(int fd, uint64_t size);
 int hf__file_commit(struct hf__new_file *file, bool replace);
 void hf__file_abandon(struct hf__new_file *file);
 int hf__file_system_check(int fd);
-uint32_t hf__file_mode(int fd); /* permissions */
+int hf__file_mode(int fd, uint32_t *mode); /* permissions */
+/* As open, pread from the start, msync, and fsync, begun anew when a signal interrupts them. */
+int hf__file_open(const char *path, int flags, uint32_t mode);
+ssize_t hf__file_read(int fd, void *buffer, size_t size);
+int hf__file_sync(void *address, size_t size);
+int hf__file_fsync(int fd);
 
 /* create.c */
 int hf__format(int fd, const struct hf__geometry *geometry);
@@ -61,7 +68,7 @@ int hf__identity_of(int fd, struct hf__identity *identity);
 bool hf__identity_matches(const struct hf__identity *identity, const struct hf__live *live);
 uint64_t hf__now_ms(void); /* CLOCK_REALTIME */
 uint64_t hf__monotonic_us(void);
-uint64_t hf__random(void);
+bool hf__random(uint64_t *value); /* false, with errno: the kernel gives none */
 extern uint32_t hf__pid; /* of this process, also after a fork */
 
 /* attach.c: the election of the first writer. */

@@ -86,7 +86,7 @@ static int read_superblock(int fd, const struct stat *file, struct hf__superbloc
         return not_regular();
     if (file->st_size == 0)
         return hf__fail(HF_ERR_FORMAT, "the file is empty: delete it, and make a store in its place");
-    ssize_t length = pread(fd, superblock, sizeof *superblock, 0);
+    ssize_t length = hf__file_read(fd, superblock, sizeof *superblock);
     if (length < 0)
         return hf__fail_errno("read");
     if ((size_t)length < sizeof *superblock)
@@ -177,9 +177,7 @@ static int open_region(int fd, const struct hf_options *options, struct hf__regi
 
 static int open_file(const char *path, const struct hf_options *options, int *fd) {
     int access = options->flags & HF_RDONLY ? O_RDONLY : O_RDWR;
-    do
-        *fd = open(path, access | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    while (*fd < 0 && errno == EINTR);
+    *fd = hf__file_open(path, access | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
     if (*fd >= 0)
         return HF_OK;
     if (errno == ENOENT)
@@ -224,18 +222,21 @@ static int reopen(int fd, const struct hf_options *options) {
     if (options->flags & HF_RDONLY)
         return fcntl(fd, F_DUPFD_CLOEXEC, 0);
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
-    return open(proc, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return hf__file_open(proc, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
 }
 
 static int open_descriptor(int given, const struct hf_options *options, struct hf__region **region) {
     struct stat file;
     int access = fcntl(given, F_GETFL);
-    if (access >= 0 && !(options->flags & HF_RDONLY) && (access & O_ACCMODE) != O_RDWR)
+    if (access < 0)
+        return hf__fail_errno("the descriptor");
+    if (!(options->flags & HF_RDONLY) && (access & O_ACCMODE) != O_RDWR)
         return hf__fail(HF_ERR_ARGUMENT, "the descriptor is not open for reading and writing: use HF_RDONLY, or open it so");
-    int result = HF_OK, fd = reopen(given, options);
+    int fd = reopen(given, options);
     if (fd < 0)
         return hf__fail_errno("cannot open the descriptor anew (through /proc/self/fd)");
-    bool regular = fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
+    int result = fstat(fd, &file) == 0 ? HF_OK : hf__fail_errno("fstat");
+    bool regular = result == HF_OK && S_ISREG(file.st_mode);
     if (regular && file.st_size > 0 && (options->flags & HF_EXCLUSIVE))
         result = HF_EXISTS;
     else if (regular && (options->flags & HF_CREATE))

@@ -2,7 +2,6 @@
 /* What the store is and what it has counted. No locks. */
 #include "internal.h"
 
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 static void describe(const struct hf__region *region, struct hf_info *info) {
@@ -30,7 +29,9 @@ int hf_info(hf_store *store, struct hf_info *theirs) {
     if (!store || !theirs || theirs->size < sizeof theirs->size)
         return hf__fail(HF_ERR_ARGUMENT, "hf_info needs a store, and a struct that starts with HF_INFO_INIT");
     describe(store->region, &info);
-    info.stale = store->region->named && fstat(store->region->fd, &file) == 0 && file.st_nlink == 0;
+    if (fstat(store->region->fd, &file) != 0)
+        return hf__fail_errno("fstat");
+    info.stale = store->region->named && file.st_nlink == 0;
     for (uint32_t stripe = 0; stripe < info.stripes; stripe++)
         info.dead_stripes += hf__load32(&hf__stripe_at(store->region, stripe)->record.operation) != HF_OP_NONE;
     info.size = theirs->size;
@@ -68,7 +69,5 @@ int hf_stats(hf_store *store, struct hf_stats *theirs) {
 int hf_sync(hf_store *store) {
     if (!store || !store->region->writable)
         return hf__result(store ? HF_ERR_READONLY : HF_ERR_ARGUMENT);
-    if (msync(store->region->base, store->region->geometry.file_size, MS_SYNC) != 0)
-        return hf__fail_errno("msync");
-    return HF_OK;
+    return hf__file_sync(store->region->base, store->region->geometry.file_size);
 }

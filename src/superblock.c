@@ -19,19 +19,25 @@ static void describe_build(struct hf__superblock *superblock) {
     memcpy(superblock->libc, LIBC, sizeof LIBC);
 }
 
-void hf__superblock_renew(struct hf__superblock *superblock) {
-    superblock->store_id = hf__random();
+static int no_random(void) {
+    return hf__fail_errno("the kernel gives no random number (getrandom)");
+}
+
+int hf__superblock_renew(struct hf__superblock *superblock) {
+    if (!hf__random(&superblock->store_id))
+        return no_random();
     superblock->created_ms = hf__now_ms();
     superblock->checksum = hf__hash_superblock(superblock);
+    return HF_OK;
 }
 
 int hf__superblock_make(struct hf__superblock *superblock, const struct hf__geometry *geometry) {
     memset(superblock, 0, sizeof *superblock);
     describe_build(superblock);
     superblock->geometry = *geometry;
-    superblock->seed = hf__random();
-    hf__superblock_renew(superblock);
-    return HF_OK;
+    if (!hf__random(&superblock->seed))
+        return no_random();
+    return hf__superblock_renew(superblock);
 }
 
 static int check_format(const struct hf__superblock *superblock) {

@@ -25,7 +25,7 @@ static int copy(int argc, char **argv) {
     if (result == HF_EXISTS)
         complain(argv[1], "exists already; --replace replaces it");
     else
-        code = report_result(argv[0], result);
+        code = report_result(result == HF_ERR_SYSTEM ? argv[1] : argv[0], result); /* the system refuses the new file */
     close_store(&store, argv[0]);
     return code;
 }

@@ -103,7 +103,8 @@ static void print_info_text(const struct hf_info *info) {
     printf("heap              %" PRIu64 " blocks of %" PRIu32 " bytes\n", info->blocks, info->block_size);
     printf("index             %" PRIu64 " buckets\n", info->buckets);
     printf("format            %" PRIu32 ", writers use %.16s\n", info->format, info->libc);
-    printf("verified          %s\n", info->unverified ? "no: no writer has opened the store since the machine started" : "yes");
+    printf("verified          %s\n",
+           info->unverified ? "no: no writer is known to have opened the store since the machine started" : "yes");
     printf("unfinished        %" PRIu32 " stripes\n", info->dead_stripes);
 }
 

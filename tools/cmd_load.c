@@ -75,7 +75,7 @@ static bool open_input(struct loader *loader, const char *file) {
     }
     struct stat status;
     if (loader->lines.fd < 0 || fstat(loader->lines.fd, &status) < 0) {
-        complain(file, "%s", strerror(errno));
+        complain(loader->file, "%s", strerror(errno));
         return false;
     }
     if (S_ISREG(status.st_mode))

@@ -31,7 +31,7 @@ same "$dir/out" "$dir/want"
 
 before=$(ls -A "$dir")
 run 3 copy "$store" "$dir/no/such/directory"
-err_has "^holdfast: $store: ."
+err_has "^holdfast: $dir/no/such/directory: ."
 run 1 copy "$store" "$dir"
 mkdir "$dir/folder"
 run 3 copy "$store" "$dir/folder" --replace
