@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SYSCALLS_H
+#define SYSCALLS_H
+/*
+ * What syscalls.c (one call between two marks, and what it left behind) and syscalls_calls.c (the calls) tell each other.
+ * It knows the public header only.
+ */
+#include <holdfast.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The places one call works on, and what it holds from `before` to `after`. */
+struct stage {
+    char path[200];  /* a store with the entries that syscalls.py puts into it */
+    char made[200];  /* a name beside it, for what the call makes              */
+    hf_store *store; /* opened before the call, or by it                       */
+    hf_store *second;
+    int fd;
+    pid_t child;
+    void *value;
+    struct hf_item item;
+    bool rehearsal;    /* nobody is to wait, so that the calls before the mark are always as many */
+    const char *wrong; /* what the call answered wrongly; NULL: nothing */
+};
+
+/* `act` is the call under test: nothing else stands between the marks. */
+struct call {
+    const char *name;
+    enum { CLOSED, WRITER, READER } opened; /* the store, before the call             */
+    int (*act)(struct stage *stage);
+    bool (*before)(struct stage *stage); /* NULL: nothing. False: the stage is broken */
+    void (*after)(struct stage *stage);  /* NULL: nothing but closing the stores      */
+};
+
+extern const struct call calls[];
+extern const unsigned call_count;
+
+/* Must hold if the call succeeded. */
+#define EXPECT(stage, condition) ((condition) ? (void)0 : (void)((stage)->wrong = #condition))
+
+#endif
