@@ -247,8 +247,9 @@ static void store_counters(const struct recovery *recovery) {
     struct hf__stripe *header = recovery->header;
     const struct hf__geometry *geometry = &recovery->region->geometry;
     bool above = header->next_stamp > recovery->highest || HF_PLANTED(COUNTER_TRUSTED);
+    bool believed = above && header->next_stamp < STAMP_LIMIT;
     bool jump = recovery->how == HF__RECOVER_VERIFY && !HF_PLANTED(NO_JUMP);
-    header->next_stamp = (above ? header->next_stamp : recovery->highest + 1) + (jump ? CRASH_JUMP : 0);
+    header->next_stamp = (believed ? header->next_stamp : recovery->highest + 1) + (jump ? CRASH_JUMP : 0);
     hf__store(&header->entries, recovery->entries);
     hf__store(&header->used_blocks, recovery->blocks);
     header->next_expiry = recovery->next_expiry;
