@@ -1,126 +1,162 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes as a store: opened read-only and read-write, read, scanned, checked and repaired. Guarantee G: every call returns. The
- * superblock's checksum is made to fit, because no fuzzer would guess it and what lies behind it is to be reached. Nothing is
- * written into a hostile file: whoever may write a store is trusted by its writers.
+ * Bytes as a store (guarantee G): opened read-only and for writing, read, scanned, checked, repaired. Every call returns one of
+ * its documented results. Until a repair nothing is written, for a writer trusts whoever may write the file; after it the store
+ * must be sound, can be worked with and copied.
+ *
+ *     head: image, or none (the rest is the file) | identity, which checksums are made to fit | what is done | how much is cut off
+ *     records: changes of the image (struct patch)
  */
-#include "fuzz.h"
-#include "hash.h"
+#include "image.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#define MUST(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
+enum { FIT_SUPERBLOCK = 4, FIT_ENTRIES = 8, CUT = 16, EXTEND = 32 }; /* in head[1], whose lowest bits are the identity */
+enum { WORK = 1, COPY = 2, WORK_UNREPAIRED = 4 };                    /* in head[2]                                     */
 
-static void fail(const char *text, int line) {
-    fprintf(stderr, "fuzz_open.c:%d: not true: %s (%s)\n", line, text, hf_explain());
-    abort();
+struct file {
+    uint8_t *bytes;
+    size_t size;
+    unsigned keys;
+};
+
+static struct file raw_file(const uint8_t *data, size_t size) {
+    struct file file = {.bytes = malloc(size + 1), .size = size > RECORDS_HEAD ? size - RECORDS_HEAD : 0, .keys = 2};
+    MUST(file.bytes);
+    if (file.size > 0)
+        memcpy(file.bytes, data + RECORDS_HEAD, file.size);
+    return file;
 }
 
-enum { KEYS = 60 };
-
-static size_t key_of(char key[16], unsigned number) {
-    return (size_t)snprintf(key, 16, "key-%u", number);
-}
-
-uint8_t *fuzz_seed(uint64_t seed, size_t *size) {
-    struct hf_options options = HF_OPTIONS_INIT;
-    hf_store *store = NULL;
-    char key[16], value[400];
-    int fd = memfd_create("fuzz-seed", MFD_CLOEXEC);
-    options.flags = HF_CREATE;
-    options.capacity = 96 << 10;
-    options.max_value = 400;
-    options.stripes = 2;
-    options.mode = seed % 2 ? HF_MODE_STORE : HF_MODE_CACHE;
-    MUST(fd >= 0 && hf_open_fd(&store, fd, &options) == HF_OK);
-    for (unsigned i = 0; i < KEYS; i++) {
-        struct hf_put_options put = HF_PUT_INIT;
-        memset(value, 'a' + (int)(i % 26), sizeof value);
-        put.ttl_ms = i % 5 ? 0 : 1000000;
-        MUST(hf_put(store, key, key_of(key, i), value, (i * 7) % sizeof value, &put, NULL) == HF_OK);
+static struct file patched_file(enum image_kind kind, const struct records *records) {
+    const struct image *image = image_of(kind);
+    struct file file = {.bytes = image_copy(image), .size = image->size, .keys = image->keys};
+    for (size_t i = 0; i < records->count; i++) {
+        struct patch patch = patch_of(records, i);
+        patch_apply(image, file.bytes, file.size, &patch);
     }
-    MUST(hf_close(&store) == HF_OK);
-    *size = (size_t)lseek(fd, 0, SEEK_END);
-    uint8_t *bytes = malloc(*size);
-    MUST(bytes && pread(fd, bytes, *size, 0) == (ssize_t)*size);
-    close(fd);
-    return bytes;
+    if (records->head[1] & FIT_ENTRIES)
+        patch_entry_checksums(image, file.bytes, file.size);
+    if (records->head[1] & FIT_SUPERBLOCK)
+        patch_superblock_checksum(file.bytes, file.size);
+    if (records->head[1] & CUT)
+        file.size -= file.size * records->head[3] / 256;
+    return file;
 }
 
-static void get_all(hf_store *store) {
-    char key[16], value[64];
-    size_t length;
-    struct hf_meta meta;
-    for (unsigned i = 0; i < KEYS; i++) {
-        void *copy = NULL;
-        int rc = hf_get(store, key, key_of(key, i), value, sizeof value, &length, &meta);
-        MUST(rc == HF_OK || rc == HF_NOTFOUND || rc == HF_TRUNCATED || rc < 0);
-        rc = hf_get_dup(store, key, key_of(key, i), &copy, &length, NULL);
-        MUST(rc == HF_OK || rc == HF_NOTFOUND || rc < 0);
-        free(copy);
-    }
+static struct file file_of(const uint8_t *data, size_t size, const struct records *records) {
+    static const enum image_kind kinds[] = {IMAGE_STORE, IMAGE_CACHE, IMAGE_CROWDED, IMAGE_STORE, IMAGE_CACHE, IMAGE_CROWDED,
+                                            IMAGE_LARGE};
+    unsigned kind = records->head[0] % 8;
+    return kind == 7 ? raw_file(data, size) : patched_file(kinds[kind], records);
 }
 
-static void look_around(hf_store *store, size_t size) {
-    struct hf_item item = HF_ITEM_INIT;
-    struct hf_info info = HF_INFO_INIT;
-    struct hf_stats stats = HF_STATS_INIT;
-    struct hf_recovery recoveries[8];
-    size_t count, steps = 0;
-    uint64_t cursor = 0, entries;
-    int rc;
-    while ((rc = hf_scan(store, &cursor, 0, &item)) != HF_END) {
-        cursor += rc != HF_OK;
-        MUST(++steps < size);
-    }
-    hf_item_free(&item);
-    MUST(hf_info(store, &info) == HF_OK && hf_stats(store, &stats) == HF_OK && hf_count(store, &entries) == HF_OK);
-    MUST(hf_recoveries(store, recoveries, 8, &count) == HF_OK && count <= 8);
-    rc = hf_check(store, NULL, NULL);
-    MUST(rc == HF_OK || rc == HF_DAMAGED || rc < 0);
+/* ---- What is done with it ------------------------------------------------------------------------------------------------- */
+
+static bool refused(int rc) {
+    MUST(rc <= 0);
+    if (rc < 0)
+        MUST(hf_explain()[0] != '\0');
+    return rc != HF_OK;
 }
 
-static void open_readonly(int fd, size_t size) {
+static void read_it(int fd, unsigned keys) {
     struct hf_options options = HF_OPTIONS_INIT;
     hf_store *store = NULL;
     options.flags = HF_RDONLY;
-    if (hf_open_fd(&store, fd, &options) != HF_OK)
+    if (refused(hf_open_fd(&store, fd, &options)))
         return;
-    get_all(store);
-    look_around(store, size);
+    look_at_all(store, keys);
+    MUST(hf_put(store, "key", 3, "value", 5, NULL, NULL) == HF_ERR_READONLY && hf_repair(store, NULL) == HF_ERR_READONLY);
     MUST(hf_close(&store) == HF_OK);
 }
 
-/* After a repair the store must be sound: whatever was in it. */
-static void open_for_writing(int fd, size_t size) {
-    struct hf_options options = HF_OPTIONS_INIT;
-    hf_store *store = NULL;
-    options.timeout_ms = 1000;
-    if (hf_open_fd(&store, fd, &options) != HF_OK)
-        return;
-    get_all(store);
-    look_around(store, size);
-    if (hf_repair(store, NULL) == HF_OK)
-        MUST(hf_check(store, NULL, NULL) == HF_OK);
-    get_all(store);
-    hf_close(&store);
+static char directory[64];
+
+static void remove_directory(void) {
+    rmdir(directory);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    int fd = memfd_create("fuzz", MFD_CLOEXEC);
-    MUST(fd >= 0 && write(fd, data, size) == (ssize_t)size);
-    open_readonly(fd, size);
-    if (size >= sizeof(struct hf__superblock)) {
-        struct hf__superblock superblock;
-        memcpy(&superblock, data, sizeof superblock);
-        superblock.checksum = hf__hash_superblock(&superblock);
-        MUST(pwrite(fd, &superblock, sizeof superblock, 0) == sizeof superblock);
-        open_readonly(fd, size);
+static void make_directory(void) {
+    const char *above = getenv("TMPDIR");
+    snprintf(directory, sizeof directory, "%.40s/fuzz-XXXXXX", above ? above : access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    MUST(mkdtemp(directory) && atexit(remove_directory) == 0);
+}
+
+/* The copy of a sound store is one. */
+static void copy_it(hf_store *store) {
+    char path[80];
+    hf_store *copy = NULL;
+    struct hf_report here, there;
+    if (!directory[0])
+        make_directory();
+    snprintf(path, sizeof path, "%s/copy", directory);
+    MUST(hf_copy(store, path, NULL) == HF_OK && hf_open(&copy, path, NULL) == HF_OK);
+    unlink(path);
+    MUST(hf_check(store, NULL, &here) == HF_OK && hf_check(copy, NULL, &there) == HF_OK);
+    MUST(here.entries == there.entries && here.bytes == there.bytes);
+    MUST(hf_close(&copy) == HF_OK);
+}
+
+static void write_it(int fd, unsigned keys, uint8_t acts) {
+    struct hf_options options = HF_OPTIONS_INIT;
+    struct hf_report before, after;
+    hf_store *store = NULL;
+    options.timeout_ms = 1000;
+    if (refused(hf_open_fd(&store, fd, &options)))
+        return;
+    struct hf_info info = HF_INFO_INIT;
+    MUST(hf_info(store, &info) == HF_OK);
+    look_at_all(store, keys);
+    if (info.readonly) { /* of a later version */
+        MUST(hf_close(&store) == HF_OK);
+        return;
     }
-    open_for_writing(fd, size);
+    MUST(hf_repair(store, &before) == HF_OK && hf_check(store, NULL, &after) == HF_OK);
+    MUST(before.entries == after.entries);
+    if (acts & COPY)
+        copy_it(store);
+    if (acts & WORK)
+        exercise(store);
+    MUST(hf_close(&store) == HF_OK);
+}
+
+/* What another boot left is verified by the open, so it needs no repair to be worked with. */
+static void write_verified(int fd, unsigned keys) {
+    hf_store *store = NULL;
+    image_identify(fd, IMAGE_FOREIGN);
+    if (refused(hf_open_fd(&store, fd, NULL)))
+        return;
+    struct hf_info info = HF_INFO_INIT;
+    MUST(hf_info(store, &info) == HF_OK);
+    look_at_all(store, keys);
+    if (!info.readonly) {
+        MUST(hf_check(store, NULL, NULL) == HF_OK);
+        exercise(store);
+    }
+    MUST(hf_close(&store) == HF_OK);
+}
+
+void fuzz_one(const uint8_t *data, size_t size) {
+    struct records records = records_of(data, size);
+    struct file file = file_of(data, size, &records);
+    int fd = image_file(file.bytes, file.size);
+    if (records.head[1] & EXTEND)
+        MUST(ftruncate(fd, (off_t)(file.size + records.head[3] * 64u)) == 0);
+    read_it(fd, file.keys);
+    if (records.head[2] & WORK_UNREPAIRED) {
+        write_verified(fd, file.keys);
+    } else {
+        if ((records.head[1] & 3) < IMAGE_IDENTITIES)
+            image_identify(fd, records.head[1] & 3);
+        write_it(fd, file.keys, records.head[2]);
+    }
+    read_it(fd, file.keys);
     close(fd);
-    return 0;
+    free(file.bytes);
+}
+
+size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, uint64_t *random) {
+    return records_mutate(data, size, max, random);
 }

@@ -1,124 +1,227 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fuzz target without an engine: runs it on the files that are given, or on mutations of a good input that the target makes.
- * Deterministic: a failure names the seed and the round, and --one repeats it.
+ * A fuzz target without an engine: replays the files that are given (of a directory, all in it), and then makes mutations of
+ * them. Deterministic: a failure names the file, or the seed and the round, and --one repeats the round.
  *
- *     replay_NAME FILE...
- *     replay_NAME [--rounds N] [--seed S] [--one ROUND] [--write FILE]
+ *     replay_NAME [FILE|DIRECTORY]... [--rounds N | --seconds N] [--seed S] [--one ROUND] [--write FILE] [--cpu-ms N]
+ *                 [--planted BUG]
+ *
+ * --write keeps the input of a round. --cpu-ms is for slow frames such as valgrind: what one input may take.
  */
 #include "fuzz.h"
 
+#include <dirent.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-static uint64_t next(uint64_t *state) {
-    uint64_t x = *state += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
+enum { INPUT_MAX = 4096, INPUTS_MAX = 1000 };
+
+struct input {
+    uint8_t data[INPUT_MAX];
+    size_t size;
+};
+
+static struct input inputs[INPUTS_MAX];
+static size_t input_count;
+static uint64_t slowest_us;
+static char at[512]; /* what is run, for the message of a failure */
+
+/* Defined by tests/plant.c in programs that are linked with the test build of the library. */
+__attribute__((weak)) void test_plant(const char *name);
+
+static void wrong(const char *what) {
+    perror(what);
+    exit(2);
 }
+
+/* ---- Running one ---------------------------------------------------------------------------------------------------------- */
+
+static uint64_t microseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void run(const struct input *input) {
+    uint8_t *exact = malloc(input->size); /* so that a read beyond it is seen */
+    if (!exact && input->size > 0)
+        wrong("malloc");
+    if (input->size > 0)
+        memcpy(exact, input->data, input->size);
+    uint64_t start = microseconds(CLOCK_PROCESS_CPUTIME_ID);
+    LLVMFuzzerTestOneInput(exact, input->size);
+    uint64_t took = microseconds(CLOCK_PROCESS_CPUTIME_ID) - start;
+    slowest_us = took > slowest_us ? took : slowest_us;
+    free(exact);
+}
+
+static void told_by(int number) {
+    size_t length = strlen(at);
+    if (write(STDERR_FILENO, at, length) < 0)
+        _exit(1);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* ---- Files ---------------------------------------------------------------------------------------------------------------- */
 
 static void run_file(const char *path) {
+    struct input *input = &inputs[input_count];
     FILE *file = fopen(path, "rb");
-    long size;
-    if (!file || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) < 0 || fseek(file, 0, SEEK_SET) != 0) {
-        perror(path);
-        exit(2);
-    }
-    uint8_t *data = malloc((size_t)size + 1);
-    if (!data || fread(data, 1, (size_t)size, file) != (size_t)size) {
-        perror(path);
-        exit(2);
-    }
+    if (!file || input_count + 1 == INPUTS_MAX)
+        wrong(path);
+    input->size = fread(input->data, 1, sizeof input->data, file);
+    if (ferror(file) || fgetc(file) != EOF)
+        wrong(path);
     fclose(file);
-    LLVMFuzzerTestOneInput(data, (size_t)size);
-    free(data);
+    input_count++;
+    snprintf(at, sizeof at, "... with the input %s\n", path);
+    run(input);
 }
 
-/* One change: a bit, a number that matters, a run of zeros or noise, a piece moved elsewhere. */
-static void mutate(uint8_t *data, size_t size, uint64_t *random) {
-    static const uint64_t numbers[] = {0, 1, 2, 0x7f, 0xff, 0xffff, 0x7fffffff, 0x80000000, UINT32_MAX, UINT64_MAX, 1ull << 63};
-    size_t at = next(random) % size, rest = size - at;
-    size_t run = 1 + next(random) % 64;
-    uint64_t number = numbers[next(random) % (sizeof numbers / sizeof *numbers)];
-    switch (next(random) % 6) {
+static void run_path(const char *path) {
+    struct dirent **names;
+    int count = scandir(path, &names, NULL, alphasort);
+    if (count < 0) {
+        run_file(path);
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        char below[512];
+        snprintf(below, sizeof below, "%s/%s", path, names[i]->d_name);
+        if (names[i]->d_name[0] != '.')
+            run_file(below);
+        free(names[i]);
+    }
+    free(names);
+}
+
+/* ---- Mutations ------------------------------------------------------------------------------------------------------------ */
+
+static uint64_t engine_random;
+
+/* A bit, a byte, a run of one byte, a piece moved elsewhere, bytes that come or go. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max) {
+    uint64_t *random = &engine_random;
+    if (size == 0) {
+        data[0] = (uint8_t)fuzz_random(random);
+        return max > 0;
+    }
+    size_t place = fuzz_below(random, size), run_length = 1 + fuzz_below(random, 16);
+    run_length = run_length < size - place ? run_length : size - place;
+    switch (fuzz_below(random, 6)) {
     case 0:
-        data[at] ^= (uint8_t)(1u << next(random) % 8);
-        break;
+        data[place] ^= (uint8_t)(1u << fuzz_below(random, 8));
+        return size;
     case 1:
-        memcpy(data + at, &number, rest < 8 ? rest : 1u << next(random) % 4);
-        break;
+        data[place] = (uint8_t)fuzz_random(random);
+        return size;
     case 2:
-        at &= ~(size_t)7;
-        number = next(random) % (1u << next(random) % 32);
-        memcpy(data + at, &number, size - at < 8 ? size - at : 8);
-        break;
+        memset(data + place, (int)fuzz_below(random, 256), run_length);
+        return size;
     case 3:
-        memset(data + at, 0, rest < run ? rest : run);
-        break;
+        memmove(data + place, data + fuzz_below(random, size - run_length + 1), run_length);
+        return size;
     case 4:
-        for (size_t i = 0; i < run && i < rest; i++)
-            data[at + i] = (uint8_t)next(random);
-        break;
+        memmove(data + place, data + place + run_length, size - place - run_length);
+        return size - run_length;
     default:
-        run = rest < run ? rest : run;
-        memmove(data + at, data + next(random) % (size - run + 1), run);
+        run_length = run_length < max - size ? run_length : max - size;
+        memmove(data + place + run_length, data + place, size - place);
+        for (size_t i = 0; i < run_length; i++)
+            data[place + i] = (uint8_t)fuzz_random(random);
+        return size + run_length;
     }
 }
 
-static void run_round(const uint8_t *good, size_t good_size, uint64_t seed, uint64_t round, const char *write_to) {
+static void run_round(uint64_t seed, uint64_t round, const char *write_to) {
     uint64_t random = seed * 1000003 + round;
-    uint8_t *data = malloc(good_size);
-    if (!data)
-        exit(2);
-    memcpy(data, good, good_size);
-    size_t size = next(&random) % 10 ? good_size : next(&random) % good_size;
-    uint64_t changes = next(&random) % 40;
-    for (uint64_t i = 0; i < changes && size > 0; i++)
-        mutate(data, size, &random);
+    struct input input = {.size = 0};
+    if (input_count > 0)
+        input = inputs[fuzz_below(&random, input_count)];
+    engine_random = fuzz_random(&random);
+    for (uint64_t changes = 1 + fuzz_below(&random, 8); changes > 0; changes--)
+        input.size = LLVMFuzzerCustomMutator(input.data, input.size, INPUT_MAX, (unsigned)fuzz_random(&random));
     FILE *file = write_to ? fopen(write_to, "wb") : NULL;
-    if (file) {
-        fwrite(data, 1, size, file);
-        fclose(file);
+    if (write_to && (!file || fwrite(input.data, 1, input.size, file) != input.size || fclose(file) != 0))
+        wrong(write_to);
+    snprintf(at, sizeof at, "... with --seed %" PRIu64 " --one %" PRIu64 "\n", seed, round);
+    run(&input);
+}
+
+/* ---- Arguments ------------------------------------------------------------------------------------------------------------ */
+
+struct wishes {
+    uint64_t rounds, seconds, seed, one;
+    bool only_one;
+    const char *write_to;
+};
+
+/* Sets an option from `value`; false if `name` is none. */
+static bool take_option(const char *name, const char *value, struct wishes *wishes) {
+    uint64_t number = strtoull(value, NULL, 0);
+    if (strcmp(name, "--rounds") == 0)
+        wishes->rounds = number;
+    else if (strcmp(name, "--seconds") == 0)
+        wishes->seconds = number;
+    else if (strcmp(name, "--seed") == 0)
+        wishes->seed = number;
+    else if (strcmp(name, "--cpu-ms") == 0)
+        fuzz_cpu_ms = (unsigned)number;
+    else if (strcmp(name, "--write") == 0)
+        wishes->write_to = value;
+    else if (strcmp(name, "--planted") == 0 && test_plant)
+        test_plant(value);
+    else if (strcmp(name, "--one") == 0)
+        *wishes = (struct wishes){.one = number, .only_one = true, .seed = wishes->seed, .write_to = wishes->write_to};
+    else
+        return false;
+    return true;
+}
+
+static uint64_t run_rounds(const struct wishes *wishes) {
+    uint64_t round = 0, end = microseconds(CLOCK_MONOTONIC) + wishes->seconds * 1000000;
+    while (round < wishes->rounds || (wishes->seconds && microseconds(CLOCK_MONOTONIC) < end))
+        run_round(wishes->seed, round++, wishes->write_to);
+    return round;
+}
+
+/* A sanitizer's own handlers stay. */
+static void tell_of_crashes(void) {
+    static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction now;
+        if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+            signal(numbers[i], told_by);
     }
-    LLVMFuzzerTestOneInput(data, size);
-    free(data);
-}
-
-static const char *option(int argc, char **argv, const char *name) {
-    for (int i = 1; i + 1 < argc; i++)
-        if (strcmp(argv[i], name) == 0)
-            return argv[i + 1];
-    return NULL;
-}
-
-static uint64_t number_option(int argc, char **argv, const char *name, uint64_t otherwise) {
-    const char *text = option(argc, argv, name);
-    return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
 int main(int argc, char **argv) {
-    if (argc > 1 && strncmp(argv[1], "--", 2) != 0) {
-        for (int i = 1; i < argc; i++)
-            run_file(argv[i]);
-        return 0;
+    struct wishes wishes = {.seed = 1};
+    tell_of_crashes();
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--", 2) != 0)
+            continue;
+        if (i + 1 == argc || !take_option(argv[i], argv[i + 1], &wishes)) {
+            fprintf(stderr, "%s: what is %s? See fuzz/runner.c\n", argv[0], argv[i]);
+            return 2;
+        }
+        argv[i] = argv[i + 1] = NULL;
+        i++;
     }
-    uint64_t seed = number_option(argc, argv, "--seed", 1), rounds = number_option(argc, argv, "--rounds", 2000);
-    bool one = option(argc, argv, "--one") != NULL;
-    uint64_t first = number_option(argc, argv, "--one", 0);
-    size_t size;
-    uint8_t *good = fuzz_seed(seed, &size);
-    for (uint64_t round = first; round < (one ? first + 1 : rounds); round++) {
-        alarm(20); /* a target that loops ends here, with the round in the last line of output */
-        if (round % 64 == 0 || one)
-            printf("seed %" PRIu64 ", from round %" PRIu64 "\n", seed, round);
-        fflush(stdout);
-        run_round(good, size, seed, round, option(argc, argv, "--write"));
-    }
-    free(good);
+    for (int i = 1; i < argc; i++)
+        if (argv[i])
+            run_path(argv[i]);
+    uint64_t rounds = 1;
+    if (wishes.only_one)
+        run_round(wishes.seed, wishes.one, wishes.write_to);
+    else
+        rounds = run_rounds(&wishes);
+    fprintf(stderr, "%zu files and %" PRIu64 " mutations, the slowest took %" PRIu64 " ms of CPU time\n", input_count, rounds,
+            slowest_us / 1000);
     return 0;
 }
