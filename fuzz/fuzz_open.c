@@ -4,7 +4,7 @@
  * its documented results. Until a repair nothing is written, for a writer trusts whoever may write the file; after it the store
  * must be sound, can be worked with and copied.
  *
- *     head: image, or none (the rest is the file) | identity, which checksums are made to fit | what is done | how much is cut off
+ *     head: image, or none (the rest is the file) | identity, checksums that are made to fit | what is done | bytes cut off
  *     records: changes of the image (struct patch)
  */
 #include "image.h"

@@ -185,7 +185,8 @@ static bool is_number(const struct known *known, int64_t *number) {
     memcpy(text, known->value, known->len);
     errno = 0;
     *number = strtoll(text, &end, 10);
-    return errno == 0 && end == text + known->len && strspn(text + (text[0] == '-'), "0123456789") + (text[0] == '-') == known->len;
+    bool minus = text[0] == '-';
+    return errno == 0 && end == text + known->len && minus + strspn(text + minus, "0123456789") == known->len;
 }
 
 static void refresh_version(const struct verb_call *call) {

@@ -7,7 +7,7 @@ failed=$(mktemp)
 trap 'rm -f "$failed"' EXIT
 
 c_files=$(find src include tools tests fuzz -name '*.[ch]' | sort)
-all_files=$(find src include tools tests fuzz .ci -type f ! -name '*.1' 2>/dev/null | sort)
+all_files=$(find src include tools tests fuzz .ci -type f ! -name '*.1' ! -path 'fuzz/corpus/*' 2>/dev/null | sort)
 test -n "$c_files" || { echo "style.sh: no sources below $(pwd)"; exit 2; }
 
 # Prints what it reads under a title, and remembers that there was something.
