@@ -96,7 +96,7 @@ static void look(int fd, const struct model *old, const struct model *new, struc
         bool is_new = known_same(&found, &new->keys[number]), is_old = known_same(&found, &old->keys[number]);
         MUST(is_new || is_old || (old->evicts && !found.present));
         seen->keys[number] = found;
-        seen->keys[number].version = is_old ? old->keys[number].version : new->keys[number].version;
+        seen->keys[number].version = is_new && !is_old ? new->keys[number].version : old->keys[number].version;
     }
     seen->evicts = old->evicts;
     MUST(hf_close(&store) == HF_OK);

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { LARGEST_VALUE = 4096, LONGEST_LINE = 6 * (LARGEST_VALUE + HF_KEY_MAX) };
+enum { LARGEST_VALUE = 1024, LONGEST_LINE = 6 * (LARGEST_VALUE + HF_KEY_MAX) };
 
 FILE *fuzz_messages;
 
@@ -45,7 +45,7 @@ int loading_printed(void) {
 
 bool loading_load(int fd, bool (*load)(struct loader *loader), hf_store **store) {
     struct hf_options options = HF_OPTIONS_INIT;
-    options.capacity = 256 << 10;
+    options.capacity = 96 << 10;
     options.max_value = LARGEST_VALUE;
     options.stripes = 1;
     MUST(hf_open_anonymous(store, &options) == HF_OK);
