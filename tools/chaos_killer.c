@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parent of a chaos run: starts the workers, kills them at random moments, puts new ones in their places, and sees that
- * nobody hangs. May not look into the store but through its own handle. Its children ask the kernel (PR_SET_PDEATHSIG) to be
- * killed when it dies.
+ * The parent of a chaos run: starts the workers, kills them at random moments and in every way, puts new ones in their places,
+ * and ends the rounds. May not look into the store but through its own handle. Its children ask the kernel (PR_SET_PDEATHSIG) to
+ * be killed when it dies; what they leave behind themselves becomes its own (PR_SET_CHILD_SUBREAPER). They yield the processors to
+ * it, or it could not kill at the moments it chooses.
  *
- * A worker that has made no progress for a moment is spared, so that a hang is seen as a hang and not hidden by the next kill.
+ * In every round half of the workers are spared while they make no progress, so that a hang is seen as a hang and not hidden by
+ * the next kill; and no round ends by killing somebody who may hang.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -19,128 +20,95 @@
 #include "chaos.h"
 #include "tool.h"
 
-enum { US = 1000, MS = 1000000, TICK_NS = 5 * MS, SPARE_NS = 20 * MS, PACE_NS = 500 * MS, GUARD_S = 60, SWEEP_MS = 1500 };
+enum { US = 1000, MS = 1000000, TICK_NS = 5 * MS, PACE_NS = 500 * MS, ROUND_MS = 1500, LOOK_MS = 250, SPARE_NS = 20 * MS };
+enum { PATIENCE_NS = 500 * MS };
 
-/* ---- Guard: the parent's own calls ----------------------------------------------------------------------------------------- */
-
-static const char *guarded;
-
-static void guard_expired(int signal) {
-    (void)signal;
-    static const char message[] = "holdfast: chaos: violation: the parent hung for 60 s in: ";
-    if (write(STDERR_FILENO, message, sizeof message - 1) >= 0 && write(STDERR_FILENO, guarded, strlen(guarded)) >= 0)
-        (void)!write(STDERR_FILENO, "\n", 1);
-    _exit(TOOL_NO);
-}
-
-/* From here on the parent is in `what`, and the run fails if it is there for 60 seconds. NULL: it has come out. */
-void chaos_guard(const char *what) {
-    struct sigaction action = { .sa_handler = guard_expired };
-    guarded = what;
-    sigaction(SIGALRM, &action, NULL);
-    alarm(what ? GUARD_S : 0);
-}
-
-bool chaos_reopen(struct chaos_run *run) {
-    struct hf_options options = HF_OPTIONS_INIT;
-    options.timeout_ms = run->chaos->timeout_ms;
-    options.log = chaos_log;
-    options.log_context = run->chaos;
-    chaos_guard("hf_close and hf_open of the store after all its processes were killed");
-    int result = run->store ? hf_close(&run->store) : HF_OK;
-    if (result == HF_OK)
-        result = hf_open(&run->store, run->path, &options);
-    chaos_guard(NULL);
-    if (result != HF_OK)
-        chaos_violation(run->chaos, "the store could not be opened again: %s (%s)", hf_result_name(result), hf_explain());
-    return result == HF_OK;
-}
-
-/* ---- Start ----------------------------------------------------------------------------------------------------------------- */
-
-static unsigned children_of(const struct chaos_run *run) {
+static unsigned places_of(const struct chaos_run *run) {
     return run->chaos->writers + run->chaos->readers;
 }
 
-static const char *role_of(const struct chaos_run *run, unsigned index) {
-    return index < run->chaos->writers ? "writer" : "reader";
+static const char *role_of(const struct chaos_run *run, unsigned place) {
+    return place < run->chaos->writers ? "writer" : "reader";
 }
 
-static void work(struct chaos_run *run, unsigned index, pid_t parent, uint64_t random) {
-    unsigned start = run->children[index].starts;
-    bool writes = index < run->chaos->writers;
-    struct chaos_worker worker;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        return;
-    if (!chaos_worker_init(&worker, run->chaos, index, run->store, random)) {
-        chaos_violation(run->chaos, "out of memory in a worker");
-        return;
-    }
-    if (!chaos_worker_open(&worker, run->path, !writes && start % 2 == 0 ? HF_RDONLY : 0, start))
-        return;
-    if (writes)
-        chaos_writer(&worker, index);
-    else
-        chaos_reader(&worker);
-    hf_close(&worker.store);
-}
+/* ---- Start -------------------------------------------------------------------------------------------------------------- */
 
-static bool spawn(struct chaos_run *run, unsigned index) {
-    struct chaos_child *child = &run->children[index];
+static bool spawn(struct chaos_run *run, unsigned place) {
+    struct chaos_child *child = &run->children[place];
     pid_t parent = getpid();
-    uint64_t random = chaos_random(&run->random);
-    atomic_store(&run->chaos->slots[index].phase, CHAOS_STARTING);
+    uint64_t random = chaos_random(&run->random), now = chaos_now();
+    atomic_store(&chaos_slot_of(run->chaos, place, 0)->active, 1);
     pid_t pid = fork();
     if (pid == 0) {
-        work(run, index, parent, random);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)!nice(CHAOS_NICE);
+        if (getppid() == parent)
+            chaos_process(run->chaos, run->store, run->path, place, child->starts, random);
         _exit(0);
     }
     if (pid < 0) {
         fail(run->path, "cannot start a worker: %s; ask for fewer", strerror(errno));
         return false;
     }
-    *child = (struct chaos_child){ .pid = pid, .starts = child->starts + 1, .since = chaos_now() };
+    *child = (struct chaos_child){ .pid = pid, .starts = child->starts + 1 };
+    for (unsigned i = 0; i <= run->chaos->threads; i++)
+        run->since[place * (run->chaos->threads + 1) + i] = now;
     return true;
 }
 
 static bool spawn_missing(struct chaos_run *run) {
-    for (unsigned i = 0; i < children_of(run); i++)
+    for (unsigned i = 0; i < places_of(run); i++)
         if (run->children[i].pid == 0 && !spawn(run, i))
             return false;
     return true;
 }
 
-/* ---- End ------------------------------------------------------------------------------------------------------------------- */
+/* ---- End ---------------------------------------------------------------------------------------------------------------- */
 
-static void count_kill(struct chaos_run *run, unsigned index) {
-    unsigned phase = atomic_load(&run->chaos->slots[index].phase);
-    if (index >= run->chaos->writers) {
-        run->reader_kills++;
-        return;
+static void count_death(struct chaos_run *run, unsigned place, enum chaos_death way) {
+    struct chaos *chaos = run->chaos;
+    run->deaths[way]++;
+    *(place < chaos->writers ? &run->writers_killed : &run->readers_killed) += 1;
+    for (unsigned i = 0; i <= chaos->threads; i++) {
+        const struct chaos_slot *slot = chaos_slot_of(chaos, place, i);
+        run->repairers += atomic_load(&slot->repairing);
+        run->in_flight += chaos_running_write(slot) != NULL;
     }
-    run->kills++;
-    run->early_kills += phase == CHAOS_STARTING;
-    run->settling_kills += phase == CHAOS_SETTLING;
 }
 
-static void bury(struct chaos_run *run, unsigned index, int status) {
-    struct chaos_slot *slot = &run->chaos->slots[index];
-    run->children[index].pid = 0;
-    chaos_shared_bury(run->chaos, slot);
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-        count_kill(run, index);
+/* A child that the worker had forked is killed with it; only when it is dead, too, is its last call over. */
+static void bury_forked(struct chaos_run *run, unsigned place) {
+    unsigned pid = atomic_load(&chaos_slot_of(run->chaos, place, run->chaos->threads)->pid);
+    if (pid != 0)
+        waitpid((pid_t)pid, NULL, 0);
+}
+
+static void bury(struct chaos_run *run, unsigned place, int status) {
+    struct chaos_child *child = &run->children[place];
+    const struct chaos_slot *slot = chaos_slot_of(run->chaos, place, 0);
+    unsigned used = atomic_load(&slot->used);
+    const char *act = chaos_verb_name(used ? slot->log[used - 1].verb : CHAOS_VERB_COUNT);
+    bool stopping = atomic_load(&run->chaos->stop);
+    child->pid = 0;
+    child->stopped = 0;
+    bury_forked(run, place);
+    if (child->condemned && chaos_is_death(child->way, status))
+        count_death(run, place, child->way);
+    else if (child->swept && chaos_is_death(CHAOS_BY_SWEEP, status))
+        count_death(run, place, CHAOS_BY_SWEEP);
     else if (WIFSIGNALED(status))
-        chaos_violation(run->chaos, "%s %u crashed in %s of key %u: %s", role_of(run, index), index,
-                        chaos_act_name(atomic_load(&slot->act)), atomic_load(&slot->key), strsignal(WTERMSIG(status)));
-    else if (!atomic_load(&run->chaos->stop) || WEXITSTATUS(status) != 0)
-        chaos_violation(run->chaos, "%s %u ended with exit code %d before its time", role_of(run, index), index,
+        chaos_violation(run->chaos, "%s %u crashed, its first thread in or after %s: %s", role_of(run, place), place, act,
+                        strsignal(WTERMSIG(status)));
+    else if (!stopping || WEXITSTATUS(status) != 0)
+        chaos_violation(run->chaos, "%s %u ended with exit code %d before its time", role_of(run, place), place,
                         WEXITSTATUS(status));
+    for (unsigned i = 0; i <= run->chaos->threads; i++)
+        chaos_bury(chaos_slot_of(run->chaos, place, i));
 }
 
 /* Buries who has died; with `wait` set, waits until all have. */
 static void reap(struct chaos_run *run, bool wait) {
-    for (unsigned i = 0; i < children_of(run); i++) {
+    for (unsigned i = 0; i < places_of(run); i++) {
         int status;
         pid_t pid = run->children[i].pid;
         if (pid != 0 && waitpid(pid, &status, wait ? 0 : WNOHANG) == pid)
@@ -150,70 +118,76 @@ static void reap(struct chaos_run *run, bool wait) {
 
 static unsigned alive(const struct chaos_run *run) {
     unsigned count = 0;
-    for (unsigned i = 0; i < children_of(run); i++)
+    for (unsigned i = 0; i < places_of(run); i++)
         count += run->children[i].pid != 0;
     return count;
 }
 
-static void condemn(struct chaos_child *child) {
-    if (child->pid != 0) {
-        kill(child->pid, SIGKILL);
-        child->condemned = true;
-    }
+/* Who was told to die in another way, and has not yet, may now be killed. */
+static void condemn(struct chaos_run *run, unsigned place, enum chaos_death way) {
+    struct chaos_child *child = &run->children[place];
+    if (child->pid == 0 || (child->condemned && way != CHAOS_BY_SWEEP))
+        return;
+    chaos_mark(run->chaos, child->pid);
+    if (chaos_send(child->pid, way) != 0)
+        return;
+    if (!child->condemned)
+        child->way = way;
+    child->condemned = true;
+    child->swept = way == CHAOS_BY_SWEEP;
 }
 
-static void condemn_all(struct chaos_run *run) {
-    for (unsigned i = 0; i < children_of(run); i++)
-        condemn(&run->children[i]);
+/* ---- Strikes ------------------------------------------------------------------------------------------------------------ */
+
+static enum chaos_death draw_death(struct chaos_run *run) {
+    static const enum chaos_death ways[] = { CHAOS_BY_KILL, CHAOS_BY_KILL, CHAOS_BY_KILL, CHAOS_BY_KILL, CHAOS_BY_SEGV,
+                                             CHAOS_BY_ABRT, CHAOS_BY_EXIT, CHAOS_BY_EXEC };
+    return ways[chaos_below(&run->random, sizeof ways / sizeof *ways)];
 }
 
-/* ---- Watch ----------------------------------------------------------------------------------------------------------------- */
-
-/* The more workers there are, the longer each may wait for a processor. */
-static bool stalled(const struct chaos_run *run, const struct chaos_child *child, uint64_t now) {
-    return child->pid != 0 && now - child->since >= SPARE_NS * (uint64_t)(1 + children_of(run) / 16);
-}
-
-/* True if some worker is stalled. One that is for 15 seconds hangs. */
-static bool watch(struct chaos_run *run, uint64_t now) {
-    bool any = false;
-    for (unsigned i = 0; i < children_of(run); i++) {
-        struct chaos_child *child = &run->children[i];
-        struct chaos_slot *slot = &run->chaos->slots[i];
-        uint64_t beat = atomic_load(&slot->beat);
-        if (beat != child->beat) {
-            child->beat = beat;
-            child->since = now;
-        }
-        any |= stalled(run, child, now);
-        if (child->pid == 0 || child->condemned || now - child->since < CHAOS_HANG_NS)
-            continue;
-        chaos_violation(run->chaos, "%s %u hung in %s of key %u: no progress for 15 s", role_of(run, i), i,
-                        chaos_act_name(atomic_load(&slot->act)), atomic_load(&slot->key));
-        condemn(child);
-    }
-    return any;
-}
-
-/* One worker; a reader now and then, as that must not matter to anybody. */
-static void strike(struct chaos_run *run, uint64_t now) {
-    unsigned index = (unsigned)chaos_below(&run->random, run->chaos->writers);
+/* A reader now and then, as that must not matter to anybody. Else, three times in four, the next writer that is inside of a
+ * write: it may hold a lock. */
+static unsigned draw_place(struct chaos_run *run) {
+    unsigned writers = run->chaos->writers, first = (unsigned)chaos_below(&run->random, writers);
     if (run->chaos->readers != 0 && chaos_below(&run->random, 10) == 0)
-        index = run->chaos->writers + (unsigned)chaos_below(&run->random, run->chaos->readers);
-    if (!stalled(run, &run->children[index], now))
-        condemn(&run->children[index]);
+        return writers + (unsigned)chaos_below(&run->random, run->chaos->readers);
+    bool any = chaos_below(&run->random, 4) == 0;
+    for (unsigned i = 0; i < writers && !any; i++)
+        if (run->children[(first + i) % writers].pid != 0 && chaos_writes_now(run->chaos, (first + i) % writers))
+            return (first + i) % writers;
+    return first;
 }
 
-/* All at once, the parent's handle closed too, so that the next opener is the store's first writer and finds what the dead left
- * in several stripes. */
-static bool sweep(struct chaos_run *run) {
-    condemn_all(run);
-    reap(run, true);
-    run->sweeps++;
-    return chaos_reopen(run) && spawn_missing(run);
+static bool spared(const struct chaos_run *run, unsigned place, uint64_t now) {
+    return place % 2 == run->rounds % 2 && chaos_stalled(run, place, now, SPARE_NS);
 }
 
-/* ---- The loop -------------------------------------------------------------------------------------------------------------- */
+/* Some follow each other so closely that the next may be repairing what the last one left. */
+static void burst(struct chaos_run *run, uint64_t now) {
+    unsigned first = (unsigned)chaos_below(&run->random, run->chaos->writers);
+    for (unsigned i = 0; i + 1 < run->chaos->writers || i == 0; i++) {
+        unsigned place = (first + i) % run->chaos->writers;
+        struct timespec moment = { .tv_nsec = (long)chaos_below(&run->random, 100 * US) };
+        if (!spared(run, place, now))
+            condemn(run, place, CHAOS_BY_KILL);
+        nanosleep(&moment, NULL);
+    }
+}
+
+static void strike(struct chaos_run *run, uint64_t now) {
+    unsigned place = draw_place(run);
+    uint64_t dice = chaos_below(&run->random, 24);
+    if (dice == 0)
+        burst(run, now);
+    else if (spared(run, place, now) || run->children[place].stopped)
+        return;
+    else if (dice <= 4)
+        chaos_stop(run, place, now);
+    else
+        condemn(run, place, draw_death(run));
+}
+
+/* ---- The loop ----------------------------------------------------------------------------------------------------------- */
 
 /* Until `until`, the end of a tick, or the end of a child. Interrupts end the run. */
 static void rest(struct chaos_run *run, uint64_t now, uint64_t until) {
@@ -236,27 +210,24 @@ static uint64_t next_pace(struct chaos_run *run) {
     return mean_ns[chaos_below(&run->random, sizeof mean_ns / sizeof *mean_ns)];
 }
 
-/* Some kills follow on the heels of the one before: the next victim may be repairing what the last one left. */
 static uint64_t next_delay(struct chaos_run *run, uint64_t pace) {
     return chaos_below(&run->random, chaos_below(&run->random, 4) == 0 ? 200 * US : 2 * pace);
 }
 
-static bool rage(struct chaos_run *run) {
-    uint64_t start = chaos_now(), end = start + run->seconds * 1000 * MS, now = start;
-    uint64_t pace = next_pace(run), paced_until = start + PACE_NS;
-    uint64_t next_kill = start, next_sweep = start + SWEEP_MS * (uint64_t)MS;
-    while (now < end && !run->interrupted && !atomic_load(&run->chaos->stop)) {
+/* One round of killing: until its time is over, a log is full, or the run ends. False: a worker could not be started. */
+static bool rage(struct chaos_run *run, uint64_t start, uint64_t end) {
+    uint64_t now = chaos_now(), over = now + MS * chaos_below(&run->random, 2 * ROUND_MS) + 50 * MS, next_kill = now;
+    uint64_t pace = next_pace(run), paced_until = now + PACE_NS, next_look = now;
+    over = over < end ? over : end;
+    while (now < over && !run->interrupted && !atomic_load(&run->chaos->stop) && !atomic_load(&run->chaos->crowded)) {
         rest(run, now, next_kill);
         reap(run, false);
         if (!atomic_load(&run->chaos->stop) && !spawn_missing(run))
             return false;
         now = chaos_now();
-        bool any_stalled = watch(run, now);
-        if (now >= next_sweep && !any_stalled) {
-            if (!sweep(run))
-                return false;
-            next_sweep = now + MS * chaos_below(&run->random, 2 * SWEEP_MS);
-        } else if (now >= next_kill) {
+        chaos_continue(run, now, false);
+        chaos_watch(run, now);
+        if (now >= next_kill) {
             strike(run, now);
             next_kill = now + next_delay(run, pace);
         }
@@ -264,35 +235,79 @@ static bool rage(struct chaos_run *run) {
             pace = next_pace(run);
             paced_until = now + PACE_NS;
         }
+        if (now >= next_look) {
+            chaos_read_log(run);
+            next_look = now + (uint64_t)LOOK_MS * MS;
+        }
         progress_show((now - start) / MS, run->seconds * 1000);
     }
-    run->took_ms = (now - start) / MS;
     return true;
 }
 
-static void stop_workers(struct chaos_run *run) {
+/* Everybody finishes his call and ends. */
+static void calm_down(struct chaos_run *run) {
+    uint64_t now = chaos_now();
     atomic_store(&run->chaos->stop, true);
+    chaos_continue(run, now, true);
     while (alive(run) != 0) {
-        uint64_t now = chaos_now();
-        watch(run, now);
+        now = chaos_now();
+        chaos_watch(run, now);
         rest(run, now, now + TICK_NS);
         reap(run, false);
     }
 }
 
-/* False if a worker could not be started: told the user. */
+/* What the dead left behind. */
+static void reap_strangers(void) {
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        continue;
+}
+
+static void kill_all(struct chaos_run *run) {
+    for (unsigned i = 0; i < places_of(run); i++)
+        condemn(run, i, CHAOS_BY_SWEEP);
+    reap(run, true);
+    reap_strangers();
+}
+
+/* Half of the rounds end with all processes killed at once, the parent's handle closed too, so that the next opener is the
+ * store's first writer and finds what the dead left in several stripes. While somebody makes no progress nobody is killed: he may
+ * hang. */
+static bool finish_round(struct chaos_run *run) {
+    bool sweep = !atomic_load(&run->chaos->stop) && chaos_below(&run->random, 2) == 0;
+    for (unsigned i = 0; i < places_of(run); i++)
+        sweep &= !chaos_stalled(run, i, chaos_now(), PATIENCE_NS);
+    if (sweep)
+        run->sweeps++;
+    else
+        calm_down(run);
+    kill_all(run);
+    chaos_read_log(run);
+    bool going = !sweep || chaos_reopen(run);
+    atomic_store(&run->chaos->stop, atomic_load(&run->chaos->violations) != 0);
+    return chaos_end_round(run) && going;
+}
+
+/* False if a worker could not be started, or what was seen not be kept: told the user. */
 bool chaos_run(struct chaos_run *run) {
     sigset_t set;
     sigfillset(&set);
     sigdelset(&set, SIGALRM);
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     progress_start("killing");
-    bool done = spawn_missing(run) && rage(run);
-    if (done)
-        stop_workers(run);
-    condemn_all(run);
-    reap(run, true);
+    run->control = chaos_control(run->chaos);
+    uint64_t start = chaos_now(), end = start + run->seconds * 1000 * MS;
+    bool done = true;
+    do {
+        done = spawn_missing(run) && rage(run, start, end);
+        done = done ? finish_round(run) : (kill_all(run), false);
+    } while (done && !run->interrupted && chaos_now() < end && atomic_load(&run->chaos->violations) == 0);
+    run->took_ms = (chaos_now() - start) / MS;
+    if (run->control != 0 && kill(run->control, SIGKILL) == 0)
+        waitpid(run->control, NULL, 0);
+    reap_strangers();
     progress_end();
     return done;
 }

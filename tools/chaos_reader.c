@@ -1,78 +1,180 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A reader: reads any key, sees that the store never goes back behind what this reader has seen, and now and then scans the whole
- * store. Changes nothing.
+ * Reading: the one way to read a key, which all threads use; scans; and the reader, which does nothing else. That bytes are a
+ * value is seen here at once; whether it was the right one, the judge says when the round is over.
  */
 #include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "chaos.h"
 
-enum { SCAN_ONE_IN = 4000 };
+enum { SCAN_ONE_IN = 4000, SHORT_DEADLINE_MS = 1000, EARLY_US = 1000 };
+#define LATE_US (UINT64_C(5) * 1000 * 1000)
 
-/* An entry of a scan is judged like a read that began when the scan began. */
-static void judge_item(struct chaos_worker *worker, const struct hf_item *item) {
-    struct chaos_view view = { .key = 0 };
-    if (!chaos_key_index(worker->chaos, item->key, item->key_len, &view.key))
+/* Zipf: every order of magnitude is drawn as often as any other, so key 1 about as often as the upper half of all. */
+uint32_t chaos_pick(struct chaos_worker *worker) {
+    uint32_t keys = worker->chaos->keys;
+    if (!worker->zipf)
+        return (uint32_t)chaos_below(&worker->random, keys);
+    unsigned bits = 32 - (unsigned)__builtin_clz(keys);
+    uint64_t key = chaos_below(&worker->random, UINT64_C(1) << chaos_below(&worker->random, bits + 1));
+    return key < keys ? (uint32_t)key : keys - 1;
+}
+
+/* Until the next round a full log means rest. */
+bool chaos_wait_for_room(struct chaos_worker *worker, uint32_t records) {
+    static const struct timespec moment = { .tv_nsec = 1000 * 1000 };
+    if (chaos_room(worker->slot) >= records)
+        return true;
+    atomic_store(&worker->chaos->crowded, true);
+    atomic_fetch_add(&worker->slot->beat, 1);
+    nanosleep(&moment, NULL);
+    return false;
+}
+
+/* ---- Failures ----------------------------------------------------------------------------------------------------------- */
+
+/* A deadline passes when the lock's holder is stopped; never early, and not much late. */
+static void judge_deadline(struct chaos_worker *worker) {
+    const struct chaos_op *op = worker->op;
+    uint64_t took = (worker->ended - op->invoked) / 1000, deadline = UINT64_C(1000) * worker->deadline_ms;
+    atomic_fetch_add(&worker->slot->timeouts, 1);
+    if (worker->deadline_ms > SHORT_DEADLINE_MS && worker->chaos->timeout_ms == 0)
+        chaos_violation(worker->chaos, "%s of key %" PRIu32 " did not get its lock in %" PRIu32
+                        " ms, far longer than anybody is stopped", chaos_verb_name(op->verb), op->key, worker->deadline_ms);
+    else if (took + EARLY_US < deadline)
+        chaos_violation(worker->chaos, "%s of key %" PRIu32 " returned HF_ERR_TIMEOUT after %" PRIu64 " us, expected %" PRIu64,
+                        chaos_verb_name(op->verb), op->key, took, deadline);
+    else if (!worker->place || worker->stops != atomic_load(&worker->place->stops))
         return;
-    view.low = worker->scan_base[view.key];
-    chaos_look_after(worker->chaos, &view);
-    worker->scan_seen[view.key]++;
-    if (chaos_recognise(worker->chaos, &view, item->value, item->value_len, item->meta.flags, worker->made))
-        chaos_judge_found(worker->chaos, &view, &item->meta);
+    else if (took > deadline + LATE_US)
+        chaos_violation(worker->chaos, "%s of key %" PRIu32 " returned HF_ERR_TIMEOUT after %" PRIu64 " us, expected %" PRIu64,
+                        chaos_verb_name(op->verb), op->key, took, deadline);
     else
-        chaos_violation(worker->chaos, "scan: torn or foreign value of key %" PRIu32 ": %zu bytes with flags %08" PRIx32,
-                        view.key, item->value_len, item->meta.flags);
+        chaos_count(&worker->chaos->overrun, took > deadline ? took - deadline : 0);
 }
 
-/* A key that was there all the time has been returned once (guarantee H). In a cache it may have been evicted and put again with
- * nobody knowing. */
-static void judge_key(struct chaos_worker *worker, uint32_t key) {
-    struct chaos_view view = { .key = key, .low = worker->scan_base[key] };
-    chaos_look_after(worker->chaos, &view);
-    bool stayed = chaos_kind_of(view.low) != CHAOS_ABSENT && view.gone <= chaos_sequence(view.low);
-    unsigned seen = worker->scan_seen[key];
-    if (stayed && seen != 1 && !worker->chaos->cache)
-        chaos_violation(worker->chaos, "scan: key %" PRIu32 " was returned %u times, expected once", key, seen);
+/* Counts the failures that may be; any other is a violation. */
+bool chaos_expected_failure(struct chaos_worker *worker, int result) {
+    const struct chaos_op *op = worker->op;
+    bool reads = op->verb == CHAOS_GET || op->verb == CHAOS_SCAN;
+    if (result == HF_ERR_TIMEOUT)
+        judge_deadline(worker);
+    else if (result == HF_ERR_BUSY && reads)
+        atomic_fetch_add(&worker->slot->busies, 1);
+    else if (result == HF_ERR_FULL && !reads)
+        atomic_fetch_add(&worker->slot->refused, 1);
+    else if (result != HF_ERR_TOOBIG || op->verb != CHAOS_APPEND)
+        chaos_violation(worker->chaos, "%s of key %" PRIu32 " returned %s (%s)", chaos_verb_name(op->verb), op->key,
+                        hf_result_name(result), hf_explain());
+    else
+        return true;
+    return atomic_load(&worker->chaos->violations) == 0;
 }
 
-/* Returns how many of the run's own keys it met. */
-uint32_t chaos_scan(struct chaos_worker *worker) {
+/* ---- One key ------------------------------------------------------------------------------------------------------------ */
+
+/* Are these bytes a value that this key was given? */
+bool chaos_judge_bytes(struct chaos_worker *worker, uint32_t key, const unsigned char *bytes, size_t length,
+                       const struct hf_meta *meta, struct chaos_value *value) {
+    size_t wrong_at;
+    if (!chaos_recognise(worker->chaos, key, bytes, length, meta->flags, value, &wrong_at))
+        chaos_violation(worker->chaos, "key %" PRIu32 ": torn or foreign value: %zu bytes with the flags of write %" PRIu32
+                        ", wrong from byte %zu on", key, length, meta->flags, wrong_at);
+    else if (meta->ttl_ms > CHAOS_TTL_MS)
+        chaos_violation(worker->chaos, "key %" PRIu32 ": %" PRIu64 " ms to live, expected none or at most %" PRIu64, key,
+                        meta->ttl_ms, CHAOS_TTL_MS);
+    else
+        return true;
+    return false;
+}
+
+/* HF_OK: *value and *meta are what was read. */
+int chaos_read(struct chaos_worker *worker, uint32_t key, struct chaos_value *value, struct hf_meta *meta) {
+    char name[CHAOS_KEY_SIZE];
+    struct chaos_op op = { .key = key, .verb = CHAOS_GET, .process = (uint32_t)getpid() };
+    size_t name_length = chaos_key_name(worker->chaos, key, name), length = 0;
+    chaos_begin(worker, &op);
+    int result = chaos_returned(worker, hf_get(worker->store, name, name_length, worker->got, worker->chaos->max_value, &length,
+                                               meta));
+    if (result == HF_OK && !chaos_judge_bytes(worker, key, worker->got, length, meta, value))
+        worker->op->result = HF_ERR_BUSY; /* told already: nothing for the judge */
+    if (worker->op->result == HF_OK) {
+        worker->op->value = *value;
+        worker->op->version = meta->version;
+    } else if (result < 0) {
+        chaos_expected_failure(worker, result);
+    }
+    chaos_end(worker);
+    return result;
+}
+
+/* ---- Scan --------------------------------------------------------------------------------------------------------------- */
+
+/* An item is a read that lies between the item before and itself. A key that is met again must have been removed since the scan
+ * began. */
+static uint64_t note_item(struct chaos_worker *worker, const struct hf_item *item, struct chaos_op op, uint64_t began) {
+    uint64_t now = chaos_now();
+    if (!chaos_key_index(worker->chaos, item->key, item->key_len, &op.key) ||
+        !chaos_judge_bytes(worker, op.key, item->value, item->value_len, &item->meta, &op.value))
+        return now;
+    op.version = item->meta.version;
+    if (worker->scan_met[op.key]) {
+        op.flags = CHAOS_AGAIN;
+        op.invoked = began;
+    }
+    worker->scan_met[op.key] = 1;
+    atomic_store(&op.returned, now);
+    chaos_note(worker, &op);
+    return now;
+}
+
+/* A key that no scan can miss while it is there has been absent at some moment of the scan (guarantee H). */
+static void note_missing(struct chaos_worker *worker, struct chaos_op op) {
+    op.result = HF_NOTFOUND;
+    atomic_store(&op.returned, chaos_now());
+    for (op.key = 0; op.key < worker->chaos->keys; op.key++)
+        if (!worker->scan_met[op.key])
+            chaos_note(worker, &op);
+}
+
+/* Returns how many entries of the run it met. */
+uint64_t chaos_scan(struct chaos_worker *worker) {
     struct hf_item item = HF_ITEM_INIT;
-    uint64_t cursor = 0;
-    uint32_t met = 0;
-    int result;
-    for (uint32_t key = 0; key < worker->chaos->keys; key++) {
-        worker->scan_base[key] = atomic_load(&worker->chaos->records[key].acked);
-        worker->scan_seen[key] = 0;
+    struct chaos_op op = { .verb = CHAOS_SCAN, .process = (uint32_t)getpid() };
+    uint64_t cursor = 0, met = 0, began = chaos_now();
+    int result = HF_OK;
+    op.invoked = began;
+    memset(worker->scan_met, 0, worker->chaos->keys);
+    while (chaos_room(worker->slot) > worker->chaos->keys && result != HF_END) {
+        result = hf_scan(worker->store, &cursor, 0, &item);
+        atomic_fetch_add(&worker->slot->beat, 1);
+        if (result == HF_OK) {
+            op.invoked = note_item(worker, &item, op, began);
+            met++;
+        } else if (result != HF_END && result != HF_ERR_BUSY && result != HF_ERR_TIMEOUT) {
+            chaos_violation(worker->chaos, "scan returned %s (%s)", hf_result_name(result), hf_explain());
+            break;
+        }
     }
-    uint64_t began = chaos_begin(worker, CHAOS_SCAN, 0);
-    while ((result = hf_scan(worker->store, &cursor, 0, &item)) == HF_OK || result == HF_ERR_BUSY) {
-        if (result == HF_OK)
-            judge_item(worker, &item);
-        chaos_begin(worker, CHAOS_SCAN, 0);
-    }
-    chaos_end(worker, CHAOS_SCAN, began);
+    op.invoked = began;
+    if (result == HF_END)
+        note_missing(worker, op);
+    atomic_fetch_add_explicit(&worker->slot->counts[CHAOS_SCAN], 1, memory_order_relaxed);
     hf_item_free(&item);
-    if (result != HF_END)
-        chaos_violation(worker->chaos, "scan returned %s (%s), expected HF_END", hf_result_name(result), hf_explain());
-    for (uint32_t key = 0; key < worker->chaos->keys && result == HF_END; key++) {
-        judge_key(worker, key);
-        met += worker->scan_seen[key];
-    }
     return met;
 }
 
-void chaos_reader(struct chaos_worker *worker) {
-    atomic_store(&worker->slot->phase, CHAOS_WORKING);
-    while (!atomic_load(&worker->chaos->stop)) {
-        struct chaos_view view;
-        struct hf_meta meta;
-        uint32_t key = (uint32_t)chaos_below(&worker->random, worker->chaos->keys);
-        if (chaos_below(&worker->random, SCAN_ONE_IN) == 0)
+void chaos_reader(struct chaos_worker *worker, uint64_t calls) {
+    struct chaos_value value;
+    struct hf_meta meta;
+    for (uint64_t i = 0; i < calls && !atomic_load(&worker->chaos->stop); i++) {
+        bool scans = chaos_below(&worker->random, SCAN_ONE_IN) == 0 && chaos_room(worker->slot) > 4 * worker->chaos->keys;
+        if (scans)
             chaos_scan(worker);
-        else if (chaos_below(&worker->random, 16) == 0)
-            chaos_read_shared(worker, (unsigned)chaos_below(&worker->random, CHAOS_SHARED));
-        else if (chaos_read(worker, key, &view, &meta) == CHAOS_FOUND)
-            worker->seen[key] = view.found;
+        else if (chaos_wait_for_room(worker, 1))
+            chaos_read(worker, chaos_pick(worker), &value, &meta);
     }
 }

@@ -37,7 +37,7 @@ static void raise_max(atomic_uint_fast64_t *max, uint64_t value) {
         continue;
 }
 
-void chaos_record(struct chaos_histogram *histogram, uint64_t microseconds) {
+void chaos_count(struct chaos_histogram *histogram, uint64_t microseconds) {
     atomic_fetch_add_explicit(&histogram->buckets[bucket_of(microseconds)], 1, memory_order_relaxed);
     raise_max(&histogram->max, microseconds);
 }
@@ -60,25 +60,67 @@ uint64_t chaos_quantile(const struct chaos_histogram *histogram, unsigned per_mi
     return max;
 }
 
-/* The log callback of every handle of a run: the store's own ring keeps only the last 256. */
+uint64_t chaos_total(const struct chaos_histogram *histogram) {
+    uint64_t total = 0;
+    for (unsigned i = 0; i < CHAOS_BUCKETS; i++)
+        total += atomic_load(&histogram->buckets[i]);
+    return total;
+}
+
+/* Powers of two: counts[n] is how many took less than 2^n microseconds and not less than half of that. Returns how many there
+ * are up to the last one that is not 0. */
+unsigned chaos_octaves(const struct chaos_histogram *histogram, uint64_t counts[65]) {
+    unsigned used = 0;
+    for (unsigned i = 0; i < 65; i++)
+        counts[i] = 0;
+    for (unsigned i = 0; i < CHAOS_BUCKETS; i++) {
+        uint64_t end = bucket_end(i), count = atomic_load(&histogram->buckets[i]);
+        unsigned octave = end ? 64 - (unsigned)__builtin_clzll(end) : 0;
+        counts[octave] += count;
+        used = count && octave + 1 > used ? octave + 1 : used;
+    }
+    return used;
+}
+
+/* ---- Recoveries --------------------------------------------------------------------------------------------------------- */
+
+/* What the writer that came after a death has waited: since the death, or since its own call if that came later. Its call is
+ * over but for this. */
+static void count_wait(struct chaos *chaos, const struct hf_recovery *recovery) {
+    const struct chaos_mark *mark = &chaos->marks[recovery->pid % CHAOS_MARKS];
+    uint64_t since = atomic_load(&mark->when);
+    if (recovery->cause != HF_CAUSE_DEATH || recovery->pid == 0 || atomic_load(&mark->pid) != recovery->pid || !chaos_here ||
+        !chaos_here->op)
+        return;
+    since = since > chaos_here->op->invoked ? since : chaos_here->op->invoked;
+    chaos_count(&chaos->next_writer, (chaos_now() - since) / 1000);
+}
+
+/* The log callback of every handle of a run. */
 void chaos_log(void *context, const struct hf_recovery *recovery) {
     struct chaos *chaos = context;
     if (recovery->cause == HF_CAUSE_OPEN)
         atomic_fetch_add(&chaos->first_opens, 1);
     if (recovery->verdict < sizeof chaos->verdicts / sizeof chaos->verdicts[0])
         atomic_fetch_add(&chaos->verdicts[recovery->verdict], 1);
-    chaos_record(&chaos->recovery, recovery->microseconds);
+    chaos_count(&chaos->recovery, recovery->microseconds);
+    count_wait(chaos, recovery);
     if (recovery->dropped != 0)
         chaos_violation(chaos, "the recovery of stripe %u (%s, in %s at step %s) dropped %u entries, expected 0",
                         recovery->stripe, hf_cause_name(recovery->cause), hf_operation_name(recovery->operation),
                         hf_step_name(recovery->step), recovery->dropped);
 }
 
-const char *chaos_act_name(unsigned act) {
-    static const char *const names[] = {
-#define CHAOS_ACT_TEXT(name, text) text,
-        CHAOS_ACTS(CHAOS_ACT_TEXT)
-#undef CHAOS_ACT_TEXT
-    };
-    return act < CHAOS_ACT_COUNT ? names[act] : "unknown";
+/* ---- Names -------------------------------------------------------------------------------------------------------------- */
+
+#define CHAOS_NAMED_TEXT(name, text) text,
+
+const char *chaos_verb_name(unsigned verb) {
+    static const char *const names[] = { CHAOS_VERBS(CHAOS_NAMED_TEXT) };
+    return verb < CHAOS_VERB_COUNT ? names[verb] : "unknown";
+}
+
+const char *chaos_death_name(unsigned death) {
+    static const char *const names[] = { CHAOS_DEATHS(CHAOS_NAMED_TEXT) };
+    return death < CHAOS_DEATH_COUNT ? names[death] : "unknown";
 }

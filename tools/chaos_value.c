@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a chaos run writes: key names, and values whose bytes, length and flags all follow from (run, key, state), so that any
- * process can say of any bytes which write made them. Knows nothing of the store and nothing of what was acknowledged.
+ * What a chaos run writes: key names, and values whose bytes, length and flags all follow from (run, key, ids of the writes), so
+ * that any process can say of any bytes which writes made them. Knows nothing of the store and nothing of what was returned.
  *
- * A value is a base and, after appends, tails of equal length. A base of 8 bytes or more begins with its key and sequence, so a
- * stale or foreign value is named as such; shorter ones are compared with every state that was possible during the read.
- * Every eighth key is a counter: decimal text, out of whose number key, sequence and steps can be read.
+ * The flags of an entry are the id of the put that made it, so that values of no bytes at all are told apart, too. A tail begins
+ * with the id of its append. Every eighth key is a counter: decimal text. Its increments all have one sign, and every put sets it
+ * far beyond what they reach, so that no number comes back.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 
 #include "chaos.h"
 
-enum { STEPS_MAX = 255, COUNTER_STEPS_MAX = 4000, COUNTER_MIDDLE = 1 << 15, HEADER = 8, LONG_NAME = 200 };
+enum { LONG_NAME = 200, COUNTER_SHIFT = 28, TAIL_MORE = 24, COMMON_BITS = 16 };
 
 uint64_t chaos_mix(uint64_t a, uint64_t b) {
     uint64_t x = a + UINT64_C(0x9e3779b97f4a7c15) * (b + 1);
@@ -35,18 +35,17 @@ bool chaos_is_counter(uint32_t key) {
     return key % 8 == 0;
 }
 
+/* ---- Names -------------------------------------------------------------------------------------------------------------- */
+
 /* Most names are short; some are longer than many a value. */
 size_t chaos_key_name(const struct chaos *chaos, uint32_t key, char *name) {
     int length = snprintf(name, CHAOS_KEY_SIZE, "chaos:%016" PRIx64 ":%" PRIu32, chaos->run, key);
     if (key % 37 == 36) {
         memset(name + length, '.', LONG_NAME);
         length += LONG_NAME;
+        name[length] = '\0';
     }
     return (size_t)length;
-}
-
-size_t chaos_shared_name(const struct chaos *chaos, unsigned counter, char *name) {
-    return (size_t)snprintf(name, CHAOS_KEY_SIZE, "chaos:%016" PRIx64 ":shared:%u", chaos->run, counter);
 }
 
 /* Is this the name of one of the run's keys, and of which? */
@@ -66,78 +65,63 @@ bool chaos_key_index(const struct chaos *chaos, const void *name, size_t length,
     return memcmp(expected, copy, length) == 0;
 }
 
-chaos_state chaos_make(uint64_t sequence, unsigned steps, enum chaos_kind kind) {
-    return sequence << 24 | (uint64_t)steps << 8 | (uint64_t)kind;
+static uint64_t source(const struct chaos *chaos, uint32_t key, uint32_t id) {
+    return chaos_mix(chaos_mix(chaos->run, key), id);
 }
 
-uint64_t chaos_sequence(chaos_state state) {
-    return state >> 24;
+/* ---- Counters ----------------------------------------------------------------------------------------------------------- */
+
+int64_t chaos_increment(uint32_t key, uint32_t id) {
+    int64_t by = (int64_t)(chaos_mix(key, id) % 7 + 1);
+    return key & 8 ? -by : by;
 }
 
-unsigned chaos_steps(chaos_state state) {
-    return (unsigned)(state >> 8 & 0xffff);
+/* What a put stores, and what an incr of an absent key counts from. */
+int64_t chaos_number(uint32_t key, uint32_t id) {
+    int64_t number = (int64_t)((uint64_t)id << COUNTER_SHIFT);
+    return key & 8 ? -number : number;
 }
 
-enum chaos_kind chaos_kind_of(chaos_state state) {
-    return (enum chaos_kind)(state & 0xff);
+static size_t print_number(int64_t number, char text[24]) {
+    return (size_t)snprintf(text, 24, "%" PRId64, number);
 }
 
-static uint64_t source(const struct chaos *chaos, uint32_t key, uint64_t sequence) {
-    return chaos_mix(chaos_mix(chaos->run, key), sequence);
-}
-
-uint32_t chaos_flags(const struct chaos *chaos, uint32_t key, chaos_state state) {
-    return chaos_kind_of(state) == CHAOS_BY_PUT ? (uint32_t)(source(chaos, key, chaos_sequence(state)) >> 32) | 1 : 0;
-}
-
-/* ---- Counters ------------------------------------------------------------------------------------------------------------ */
-
-int64_t chaos_increment(uint32_t key, chaos_state state) {
-    uint64_t h = chaos_mix(key, chaos_sequence(state));
-    int64_t by = (int64_t)(h % 7 + 1);
-    return h & 256 ? -by : by;
-}
-
-int64_t chaos_number(uint32_t key, chaos_state state) {
-    int64_t number = (int64_t)((chaos_sequence(state) << 12 | (key & 4095)) << 16) + COUNTER_MIDDLE;
-    if (key & 8)
-        number = -number;
-    return number + (int64_t)chaos_steps(state) * chaos_increment(key, state);
-}
-
-static bool recognise_counter(const struct chaos_view *view, const unsigned char *bytes, size_t length, chaos_state *state) {
+static bool recognise_counter(uint32_t key, const unsigned char *bytes, size_t length, uint32_t flags,
+                              struct chaos_value *value) {
     char text[24], again[24];
     if (length == 0 || length >= sizeof text)
         return false;
     memcpy(text, bytes, length);
     text[length] = '\0';
     int64_t number = strtoll(text, NULL, 10);
+    *value = (struct chaos_value){ .base = flags, .last = 1, .length = (uint32_t)length, .number = number };
     uint64_t magnitude = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    *state = chaos_make(magnitude >> 28, 0, CHAOS_BY_PUT);
-    int64_t moved = number - chaos_number(view->key, *state);
-    int64_t by = chaos_increment(view->key, *state);
-    if (moved % by != 0 || moved / by < 0 || moved / by > COUNTER_STEPS_MAX)
-        return false;
-    *state = chaos_make(magnitude >> 28, (unsigned)(moved / by), CHAOS_BY_PUT);
-    return snprintf(again, sizeof again, "%" PRId64, number) == (int)length && memcmp(again, text, length) == 0;
+    return print_number(number, again) == length && memcmp(again, text, length) == 0 && (number < 0) == ((key & 8) != 0) &&
+           (flags == 0 || magnitude >> COUNTER_SHIFT == flags);
 }
 
-/* ---- Values -------------------------------------------------------------------------------------------------------------- */
+/* ---- Values ------------------------------------------------------------------------------------------------------------- */
 
-/* Every order of magnitude is as likely as any other; one in 256 is as large as the store takes. */
-static size_t base_length(const struct chaos *chaos, uint32_t key, uint64_t sequence) {
-    uint64_t h = source(chaos, key, sequence);
+/* Up to 64 KiB every order of magnitude is as likely as any other; one in 32 is of any order the store takes, and one in 256 is
+ * as large as it takes. */
+uint32_t chaos_length(const struct chaos *chaos, uint32_t key, uint32_t id) {
+    char text[24];
+    if (chaos_is_counter(key))
+        return (uint32_t)print_number(chaos_number(key, id), text);
+    uint64_t h = source(chaos, key, id);
     unsigned bits = 0;
     while (chaos->max_value >> bits)
         bits++;
     if (h >> 56 == 0)
         return chaos->max_value;
-    size_t length = (size_t)((h >> 8) % (UINT64_C(1) << (h % (bits + 1))));
-    return length < chaos->max_value ? length : chaos->max_value;
+    if (bits > COMMON_BITS && h >> 56 >= 8)
+        bits = COMMON_BITS;
+    uint64_t length = (h >> 8) % (UINT64_C(1) << (h % (bits + 1)));
+    return length < chaos->max_value ? (uint32_t)length : chaos->max_value;
 }
 
-static size_t tail_length(const struct chaos *chaos, uint32_t key, uint64_t sequence) {
-    return (size_t)(source(chaos, key, sequence) >> 40) % 24 + 1;
+uint32_t chaos_tail_length(const struct chaos *chaos, uint32_t key, uint32_t id) {
+    return (uint32_t)(source(chaos, key, id) >> 40) % TAIL_MORE + (uint32_t)sizeof id;
 }
 
 static void fill(uint64_t stream, unsigned char *bytes, size_t length) {
@@ -147,128 +131,85 @@ static void fill(uint64_t stream, unsigned char *bytes, size_t length) {
     }
 }
 
-static void fill_base(const struct chaos *chaos, uint32_t key, uint64_t sequence, unsigned char *bytes, size_t length) {
-    fill(source(chaos, key, sequence), bytes, length);
-    if (length >= HEADER) {
-        uint64_t header = sequence << 32 | key;
-        memcpy(bytes, &header, HEADER);
-    }
-}
-
-size_t chaos_length(const struct chaos *chaos, uint32_t key, chaos_state state) {
-    if (chaos_kind_of(state) == CHAOS_ABSENT)
-        return 0;
-    if (chaos_is_counter(key))
-        return (size_t)snprintf(NULL, 0, "%" PRId64, chaos_number(key, state));
-    uint64_t sequence = chaos_sequence(state);
-    return base_length(chaos, key, sequence) + chaos_steps(state) * tail_length(chaos, key, sequence);
-}
-
-/* The newest tail of a state: what the append that made it appended. */
-size_t chaos_tail(const struct chaos *chaos, uint32_t key, chaos_state state, unsigned char *bytes) {
-    uint64_t sequence = chaos_sequence(state);
-    size_t length = tail_length(chaos, key, sequence);
-    fill(source(chaos, key, sequence) + chaos_steps(state), bytes, length);
-    return length;
-}
-
-/* The whole value of a state. */
-size_t chaos_bytes(const struct chaos *chaos, uint32_t key, chaos_state state, unsigned char *bytes) {
-    size_t length = chaos_length(chaos, key, state);
-    if (chaos_is_counter(key)) {
-        char text[24];
-        snprintf(text, sizeof text, "%" PRId64, chaos_number(key, state));
-        memcpy(bytes, text, length);
-        return length;
-    }
-    uint64_t sequence = chaos_sequence(state);
-    size_t at = base_length(chaos, key, sequence);
-    fill_base(chaos, key, sequence, bytes, at);
-    for (unsigned step = 1; step <= chaos_steps(state); step++)
-        at += chaos_tail(chaos, key, chaos_make(sequence, step, CHAOS_BY_PUT), bytes + at);
-    return length;
-}
-
-/* Are these bytes the value of this sequence, after however many appends? */
-static bool same(const struct chaos *chaos, uint32_t key, uint64_t sequence, const unsigned char *bytes, size_t length,
-                 unsigned char *scratch, chaos_state *state) {
-    size_t base = base_length(chaos, key, sequence), tail = tail_length(chaos, key, sequence);
-    if (length < base || (length - base) % tail != 0 || (length - base) / tail > STEPS_MAX)
-        return false;
-    *state = chaos_make(sequence, (unsigned)((length - base) / tail), CHAOS_BY_PUT);
-    return chaos_bytes(chaos, key, *state, scratch) == length && memcmp(bytes, scratch, length) == 0;
-}
-
-/* The flags say how a value was made, and must be those of its sequence. */
-static bool with_flags(const struct chaos *chaos, uint32_t key, uint32_t flags, chaos_state *state) {
-    if (flags == 0)
-        *state = chaos_make(chaos_sequence(*state), chaos_steps(*state), CHAOS_BY_CHANGE);
-    return flags == chaos_flags(chaos, key, *state);
-}
-
-/* Two states of one sequence were made alike; an absent one has no value. */
-static bool agrees(chaos_state found, chaos_state bound) {
-    return chaos_sequence(found) != chaos_sequence(bound) || chaos_kind_of(found) == chaos_kind_of(bound);
-}
-
-bool chaos_not_before(const struct chaos_view *view) {
-    return view->found >= view->low && agrees(view->found, view->low);
-}
-
-bool chaos_not_after(const struct chaos_view *view) {
-    return view->found <= view->high && agrees(view->found, view->high);
-}
-
-/* A value of a few bytes may be that of several writes: one that was possible, if any. */
-static bool recognise_short(const struct chaos *chaos, struct chaos_view *view, const unsigned char *bytes, size_t length,
-                            uint32_t flags, unsigned char *scratch) {
-    bool any = false;
-    for (uint64_t sequence = chaos_sequence(view->low); sequence <= chaos_sequence(view->high); sequence++) {
-        if (base_length(chaos, view->key, sequence) >= HEADER ||
-            !same(chaos, view->key, sequence, bytes, length, scratch, &view->found) ||
-            !with_flags(chaos, view->key, flags, &view->found))
+/* Where bytes cease to be those of the stream; their length: nowhere. */
+static size_t differ_at(uint64_t stream, const unsigned char *bytes, size_t length) {
+    for (size_t at = 0; at < length; at += sizeof stream) {
+        uint64_t word = chaos_mix(stream, at);
+        size_t part = length - at < sizeof word ? length - at : sizeof word;
+        const unsigned char *expected = (const unsigned char *)&word;
+        if (memcmp(bytes + at, expected, part) == 0)
             continue;
-        any = true;
-        if (chaos_not_before(view) && chaos_not_after(view))
-            break;
+        while (bytes[at] == *expected) {
+            at++;
+            expected++;
+        }
+        return at;
     }
-    return any;
+    return length;
 }
 
-/* Sets view->found to the state that these bytes and flags are; false: no write of this key made them. */
-bool chaos_recognise(const struct chaos *chaos, struct chaos_view *view, const unsigned char *bytes, size_t length,
-                     uint32_t flags, unsigned char *scratch) {
-    if (chaos_is_counter(view->key))
-        return recognise_counter(view, bytes, length, &view->found) && with_flags(chaos, view->key, flags, &view->found);
-    uint64_t header = 0;
-    if (length >= HEADER)
-        memcpy(&header, bytes, HEADER);
-    if (length < HEADER || (uint32_t)header != view->key || base_length(chaos, view->key, header >> 32) < HEADER)
-        return recognise_short(chaos, view, bytes, length, flags, scratch);
-    return same(chaos, view->key, header >> 32, bytes, length, scratch, &view->found) &&
-           with_flags(chaos, view->key, flags, &view->found);
+/* What a put stores. */
+size_t chaos_bytes(const struct chaos *chaos, uint32_t key, uint32_t id, unsigned char *bytes) {
+    char text[24];
+    if (chaos_is_counter(key)) {
+        size_t digits = print_number(chaos_number(key, id), text);
+        memcpy(bytes, text, digits);
+        return digits;
+    }
+    size_t length = chaos_length(chaos, key, id);
+    fill(source(chaos, key, id), bytes, length);
+    return length;
 }
 
-/* Where bytes that begin as a value of this key cease to be it; their length if the length itself is wrong. */
-size_t chaos_wrong_at(const struct chaos *chaos, uint32_t key, const unsigned char *bytes, size_t length,
-                      unsigned char *scratch) {
-    chaos_state state;
-    uint64_t header = 0;
-    memcpy(&header, bytes, length < HEADER ? length : HEADER);
-    if (length < HEADER || (uint32_t)header != key || same(chaos, key, header >> 32, bytes, length, scratch, &state))
-        return 0;
-    size_t base = base_length(chaos, key, header >> 32), at = 0;
-    if (length < base || (length - base) % tail_length(chaos, key, header >> 32) != 0)
-        return length;
-    while (at < length && bytes[at] == scratch[at])
-        at++;
-    return at;
+/* What an append appends. */
+size_t chaos_tail(const struct chaos *chaos, uint32_t key, uint32_t id, unsigned char *bytes) {
+    size_t length = chaos_tail_length(chaos, key, id);
+    memcpy(bytes, &id, sizeof id);
+    fill(~source(chaos, key, id), bytes + sizeof id, length - sizeof id);
+    return length;
 }
 
-void chaos_describe(char *text, size_t size, uint32_t key, chaos_state state) {
-    if (chaos_kind_of(state) == CHAOS_ABSENT)
-        snprintf(text, size, "absent (write %" PRIu64 ")", chaos_sequence(state));
+/* One tail at `at`; false: there is none. */
+static bool recognise_tail(const struct chaos *chaos, uint32_t key, const unsigned char *bytes, size_t length, size_t *at,
+                           struct chaos_value *value) {
+    uint32_t id;
+    if (length - *at < sizeof id)
+        return false;
+    memcpy(&id, bytes + *at, sizeof id);
+    size_t tail = chaos_tail_length(chaos, key, id), body = tail - sizeof id;
+    if (id == 0 || length - *at < tail)
+        return false;
+    size_t wrong = differ_at(~source(chaos, key, id), bytes + *at + sizeof id, body);
+    *at += sizeof id + wrong;
+    value->before = value->last;
+    value->last = id;
+    return wrong == body;
+}
+
+/* Which writes made these bytes and flags? False: none of this key; *wrong_at is where they cease to be a value. */
+bool chaos_recognise(const struct chaos *chaos, uint32_t key, const unsigned char *bytes, size_t length, uint32_t flags,
+                     struct chaos_value *value, size_t *wrong_at) {
+    *wrong_at = 0;
+    if (chaos_is_counter(key))
+        return recognise_counter(key, bytes, length, flags, value);
+    size_t base = flags ? chaos_length(chaos, key, flags) : 0;
+    *value = (struct chaos_value){ .base = flags, .last = flags, .length = (uint32_t)length };
+    size_t at = differ_at(source(chaos, key, flags), bytes, length < base ? length : base);
+    bool sound = at == base && (flags != 0 || length != 0);
+    while (sound && at < length)
+        sound = recognise_tail(chaos, key, bytes, length, &at, value);
+    *wrong_at = at;
+    return sound;
+}
+
+void chaos_describe(char *text, size_t size, uint32_t key, const struct chaos_value *value) {
+    if (value->last == 0)
+        snprintf(text, size, "absent");
+    else if (chaos_is_counter(key))
+        snprintf(text, size, "%" PRId64 " of write %" PRIu32, value->number, value->base);
+    else if (value->before == 0)
+        snprintf(text, size, "write %" PRIu32 " (%" PRIu32 " bytes)", value->last, value->length);
     else
-        snprintf(text, size, "write %" PRIu64 " with %u %s", chaos_sequence(state), chaos_steps(state),
-                 chaos_is_counter(key) ? "increments" : "appends");
+        snprintf(text, size, "write %" PRIu32 " after %" PRIu32 " (%" PRIu32 " bytes)", value->last, value->before,
+                 value->length);
 }

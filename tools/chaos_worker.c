@@ -1,16 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the writers, the readers and the final judge share: their memory, their way to a handle, and the one way to read a key,
- * which asks the oracle before and after and has every answer judged. Nobody in a chaos run reads a key in another way, but for
- * the scan.
+ * A worker process: its way to a handle, its threads, and in every third one children, forked in the middle of the threads' work,
+ * that go on for a while with the handle they inherited. Everything a forked child needs is made before the fork: in it, nothing
+ * may be allocated.
  */
-#include <inttypes.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "chaos.h"
 
-enum { INHERIT_EVERY = 3, SHARE_EVERY = 8 };
+enum { INHERIT_EVERY = 3, SHARE_EVERY = 8, HURRY_EVERY = 4, FORK_EVERY = 3, CHILD_CALLS = 400, OPEN_TRIES = 200 };
+enum { SHORT_DEADLINE_MS = 40, LIBRARY_DEADLINE_MS = 10000, US = 1000 };
+
+_Thread_local struct chaos_worker *chaos_here;
+
+struct crew {
+    struct chaos *chaos;
+    unsigned place;
+    bool writes;
+    struct chaos_worker workers[CHAOS_THREADS_MAX + 1]; /* the last one in use is for the forked children */
+};
+
+struct thread_start {
+    struct crew *crew;
+    unsigned thread;
+};
 
 bool chaos_worker_init(struct chaos_worker *worker, struct chaos *chaos, unsigned slot, hf_store *store, uint64_t random) {
     memset(worker, 0, sizeof *worker);
@@ -18,127 +38,169 @@ bool chaos_worker_init(struct chaos_worker *worker, struct chaos *chaos, unsigne
     worker->slot = &chaos->slots[slot];
     worker->store = store;
     worker->random = random;
-    worker->got = malloc(chaos->max_value + 1);
-    worker->made = malloc(chaos->max_value + 1);
-    worker->seen = calloc(chaos->keys, sizeof *worker->seen);
-    worker->scan_base = calloc(chaos->keys, sizeof *worker->scan_base);
-    worker->scan_seen = calloc(chaos->keys, sizeof *worker->scan_seen);
-    return worker->got && worker->made && worker->seen && worker->scan_base && worker->scan_seen;
+    worker->zipf = chaos->skew == CHAOS_ZIPF || (chaos->skew == CHAOS_MIXED && random % 2 == 0);
+    worker->deadline_ms = chaos->timeout_ms ? chaos->timeout_ms : LIBRARY_DEADLINE_MS;
+    worker->got = malloc((size_t)chaos->max_value + 1);
+    worker->made = malloc((size_t)chaos->max_value + 1);
+    worker->scan_met = calloc(chaos->keys, 1);
+    return worker->got && worker->made && worker->scan_met;
 }
 
 void chaos_worker_end(struct chaos_worker *worker) {
     free(worker->got);
     free(worker->made);
-    free(worker->seen);
-    free(worker->scan_base);
-    free(worker->scan_seen);
+    free(worker->scan_met);
+}
+
+/* ---- The way to a handle ------------------------------------------------------------------------------------------------ */
+
+/* An opener may be killed or stopped while it is the first writer, so a short deadline can pass. */
+static int open_patiently(hf_store **store, const char *path, const struct hf_options *options) {
+    int result = HF_ERR_TIMEOUT;
+    for (unsigned i = 0; i < OPEN_TRIES && result == HF_ERR_TIMEOUT; i++)
+        result = hf_open(store, path, options);
+    return result;
 }
 
 /* Every third start works on with the handle inherited from the parent. The others close it and open the store by its path, as
- * a stranger would; some open it while the inherited handle is there, and so share its mapping. */
-bool chaos_worker_open(struct chaos_worker *worker, const char *path, uint32_t flags, unsigned start) {
+ * a stranger would; some open it while the inherited handle is there, and so share its mapping. Every fourth is in a hurry. */
+static bool obtain_handle(struct crew *crew, const char *path, unsigned start) {
+    struct chaos *chaos = crew->chaos;
+    struct chaos_worker *first = &crew->workers[0];
+    hf_store *store = first->store;
     if (start % INHERIT_EVERY == 0)
         return true;
-    hf_store *inherited = worker->store;
-    int result = HF_OK;
-    uint64_t began = chaos_begin(worker, CHAOS_OPEN, 0);
-    if (start % SHARE_EVERY != 1)
-        result = hf_close(&inherited);
+    int result = start % SHARE_EVERY == 1 ? HF_OK : hf_close(&first->store);
     struct hf_options options = HF_OPTIONS_INIT;
-    options.flags = flags;
-    options.timeout_ms = worker->chaos->timeout_ms;
+    options.flags = !crew->writes && start % 2 == 0 ? HF_RDONLY : 0;
+    options.timeout_ms = start % HURRY_EVERY == 2 ? SHORT_DEADLINE_MS : chaos->timeout_ms;
     options.log = chaos_log;
-    options.log_context = worker->chaos;
+    options.log_context = chaos;
     if (result == HF_OK)
-        result = hf_open(&worker->store, path, &options);
-    chaos_end(worker, CHAOS_OPEN, began);
+        result = open_patiently(&store, path, &options);
+    atomic_fetch_add(&chaos->opens, 1);
+    for (unsigned i = 0; i <= chaos->threads; i++) {
+        crew->workers[i].store = store;
+        crew->workers[i].deadline_ms = options.timeout_ms ? options.timeout_ms : LIBRARY_DEADLINE_MS;
+    }
     if (result != HF_OK)
-        chaos_violation(worker->chaos, "a worker could not open the store: %s (%s)", hf_result_name(result), hf_explain());
+        chaos_violation(chaos, "a worker could not open the store: %s (%s)", hf_result_name(result), hf_explain());
     return result == HF_OK;
 }
 
-uint64_t chaos_begin(struct chaos_worker *worker, enum chaos_act act, uint32_t key) {
-    atomic_store(&worker->slot->act, act);
-    atomic_store(&worker->slot->key, key);
-    atomic_fetch_add(&worker->slot->beat, 1);
-    return chaos_now();
+/* ---- Threads and children ----------------------------------------------------------------------------------------------- */
+
+static void work(struct crew *crew, unsigned thread, uint64_t calls) {
+    struct chaos_worker *worker = &crew->workers[thread];
+    chaos_here = worker;
+    atomic_store(&worker->slot->active, 1);
+    (crew->writes ? chaos_writer : chaos_reader)(worker, calls);
+    atomic_store(&worker->slot->active, 0);
 }
 
-void chaos_end(struct chaos_worker *worker, enum chaos_act act, uint64_t began) {
-    uint64_t microseconds = (chaos_now() - began) / 1000;
-    atomic_fetch_add(&worker->slot->beat, 1);
-    atomic_fetch_add_explicit(&worker->slot->counts[act], 1, memory_order_relaxed);
-    if (act == CHAOS_GET)
-        chaos_record(&worker->slot->reads, microseconds);
-    else if (act != CHAOS_OPEN && act != CHAOS_SCAN)
-        chaos_record(&worker->slot->writes, microseconds);
+static void *thread_main(void *argument) {
+    struct thread_start start = *(struct thread_start *)argument;
+    free(argument);
+    work(start.crew, start.thread, UINT64_MAX);
+    return NULL;
 }
 
-static void tell_unknown(struct chaos_worker *worker, const struct chaos_view *view, size_t length, uint32_t flags) {
-    uint64_t header = 0;
-    memcpy(&header, worker->got, length < sizeof header ? length : sizeof header);
-    chaos_violation(worker->chaos,
-                    "key %" PRIu32 ": torn or foreign value: %zu bytes with flags %08" PRIx32 " that begin as of key %" PRIu32
-                    ", write %" PRIu64 ", and are wrong from byte %zu; possible were writes %" PRIu64 " to %" PRIu64,
-                    view->key, length, flags, (uint32_t)header, header >> 32,
-                    chaos_wrong_at(worker->chaos, view->key, worker->got, length, worker->made), chaos_sequence(view->low),
-                    chaos_sequence(view->high));
+static bool start_thread(struct crew *crew, unsigned thread, pthread_t *id) {
+    struct thread_start *start = malloc(sizeof *start);
+    if (!start)
+        return false;
+    *start = (struct thread_start){ .crew = crew, .thread = thread };
+    return pthread_create(id, NULL, thread_main, start) == 0;
 }
 
-static enum chaos_answer judge_bytes(struct chaos_worker *worker, struct chaos_view *view, const struct hf_meta *meta,
-                                     size_t length) {
-    if (chaos_recognise(worker->chaos, view, worker->got, length, meta->flags, worker->made))
-        return chaos_judge_found(worker->chaos, view, meta) ? CHAOS_FOUND : CHAOS_WRONG;
-    tell_unknown(worker, view, length, meta->flags);
-    return CHAOS_WRONG;
+/* The slot tells the parent of all whose death to wait for, so it is filled before the first call. */
+static void child_main(struct crew *crew, pid_t parent, uint64_t random) {
+    struct chaos_worker *worker = &crew->workers[crew->chaos->threads];
+    atomic_store(&worker->slot->pid, (unsigned)getpid());
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    worker->random = random;
+    if (getppid() == parent)
+        work(crew, crew->chaos->threads, CHILD_CALLS);
+    _exit(0);
 }
 
-enum chaos_answer chaos_read(struct chaos_worker *worker, uint32_t key, struct chaos_view *view, struct hf_meta *meta) {
-    char name[CHAOS_KEY_SIZE];
-    size_t name_length = chaos_key_name(worker->chaos, key, name), length = 0;
-    chaos_look_before(worker->chaos, key, view);
-    if (view->low < worker->seen[key])
-        view->low = worker->seen[key];
-    uint64_t began = chaos_begin(worker, CHAOS_GET, key);
-    int result = hf_get(worker->store, name, name_length, worker->got, worker->chaos->max_value, &length, meta);
-    chaos_end(worker, CHAOS_GET, began);
-    chaos_look_after(worker->chaos, view);
-    if (result == HF_OK)
-        return judge_bytes(worker, view, meta, length);
-    if (result == HF_NOTFOUND) {
-        view->found = chaos_make(chaos_sequence(view->low), 0, CHAOS_ABSENT);
-        return chaos_judge_missed(worker->chaos, view) ? CHAOS_MISSED : CHAOS_WRONG;
+static void sleep_us(uint64_t microseconds) {
+    struct timespec time = { .tv_sec = (time_t)(microseconds / 1000000), .tv_nsec = (long)(microseconds % 1000000) * 1000 };
+    nanosleep(&time, NULL);
+}
+
+/* One child; some are killed by this process, and the next goes on in their slot. */
+static bool raise_child(struct crew *crew, uint64_t *random) {
+    struct chaos *chaos = crew->chaos;
+    struct chaos_slot *slot = crew->workers[chaos->threads].slot;
+    pid_t parent = getpid();
+    uint64_t seed = chaos_random(random);
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        child_main(crew, parent, seed);
+    if (pid < 0)
+        return errno == EAGAIN || errno == ENOMEM;
+    atomic_fetch_add(&chaos->forks, 1);
+    if (seed % 2 == 0) {
+        sleep_us(chaos_below(random, 3 * US));
+        chaos_mark(chaos, pid);
+        kill(pid, SIGKILL);
     }
-    if (result == HF_ERR_BUSY) {
-        atomic_fetch_add(&worker->slot->busies, 1);
-        return CHAOS_UNREAD;
-    }
-    chaos_violation(worker->chaos, "get of key %" PRIu32 " returned %s (%s), expected an answer", key, hf_result_name(result),
-                    result < 0 ? hf_explain() : hf_result_text(result));
-    return CHAOS_WRONG;
+    if (waitpid(pid, &status, 0) != pid)
+        return false;
+    atomic_fetch_add(&chaos->forks_killed, WIFSIGNALED(status));
+    if (WIFSIGNALED(status) ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) != 0)
+        chaos_violation(chaos, "a forked child ended with status %d, expected 0", status);
+    chaos_bury(slot);
+    return true;
 }
 
-/* A counter of all writers lies between what was acknowledged before and what could have been counted since. An evicted counter
- * starts over, so a cache has no lower bound. */
-enum chaos_answer chaos_read_shared(struct chaos_worker *worker, unsigned counter) {
-    char name[CHAOS_KEY_SIZE], text[24];
-    size_t name_length = chaos_shared_name(worker->chaos, counter, name), length = 0;
-    uint64_t low = worker->chaos->cache ? 0 : chaos_shared_acked(worker->chaos, counter);
-    uint64_t began = chaos_begin(worker, CHAOS_GET, worker->chaos->keys + counter);
-    int result = hf_get(worker->store, name, name_length, text, sizeof text - 1, &length, NULL);
-    chaos_end(worker, CHAOS_GET, began);
-    uint64_t high = chaos_shared_most(worker->chaos, counter), value = 0;
-    if (result == HF_ERR_BUSY) {
-        atomic_fetch_add(&worker->slot->busies, 1);
-        return CHAOS_UNREAD;
+static void raise_children(struct crew *crew, uint64_t random) {
+    while (!atomic_load(&crew->chaos->stop)) {
+        if (!raise_child(crew, &random)) {
+            chaos_violation(crew->chaos, "a forked child was lost: %s", strerror(errno));
+            return;
+        }
+        sleep_us(chaos_below(&random, 5 * US));
     }
-    if (result == HF_OK) {
-        text[length] = '\0';
-        value = strtoull(text, NULL, 10);
+}
+
+/* The threads; the first is the main thread itself, unless that raises children. */
+static void employ(struct crew *crew, bool forks, uint64_t random) {
+    pthread_t ids[CHAOS_THREADS_MAX];
+    unsigned threads = crew->chaos->threads, first = forks ? 0 : 1;
+    for (unsigned i = first; i < threads; i++) {
+        if (start_thread(crew, i, &ids[i]))
+            continue;
+        chaos_violation(crew->chaos, "a worker could not start a thread: %s; ask for fewer", strerror(errno));
+        threads = i;
     }
-    if ((result == HF_OK || result == HF_NOTFOUND) && value >= low && value <= high)
-        return result == HF_OK ? CHAOS_FOUND : CHAOS_MISSED;
-    chaos_violation(worker->chaos, "shared counter %u: %s with value %" PRIu64 ", expected %" PRIu64 " to %" PRIu64, counter,
-                    hf_result_name(result), value, low, high);
-    return CHAOS_WRONG;
+    if (forks)
+        raise_children(crew, random);
+    else
+        work(crew, 0, UINT64_MAX);
+    for (unsigned i = first; i < threads; i++)
+        pthread_join(ids[i], NULL);
+}
+
+/* The whole life of a worker process, but for its death. */
+void chaos_process(struct chaos *chaos, hf_store *store, const char *path, unsigned place, unsigned start, uint64_t random) {
+    static struct crew crew;
+    crew.chaos = chaos;
+    crew.place = place;
+    crew.writes = place < chaos->writers;
+    bool ready = chaos_mortal(start);
+    for (unsigned i = 0; i <= chaos->threads && ready; i++) {
+        ready = chaos_worker_init(&crew.workers[i], chaos, place * (chaos->threads + 1) + i, store, chaos_random(&random));
+        crew.workers[i].place = &chaos->places[place];
+    }
+    if (!ready) {
+        chaos_violation(chaos, "out of memory or threads in a worker; ask for fewer");
+        return;
+    }
+    if (!obtain_handle(&crew, path, start))
+        return;
+    employ(&crew, start % FORK_EVERY == 1, random);
+    hf_close(&crew.workers[0].store);
 }

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of a chaos run: every key is read through an old handle and a new read-only one, the store is scanned, counted and
- * checked. Runs in the parent, when no worker is left.
+ * The end of a round, and of the run, in the parent, when no call is running: every key is read through the old handle and a new
+ * read-only one, the store is scanned, counted and checked, and the judge is asked about everything that was written down.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "chaos.h"
+#include "tool.h"
 
 static void read_all_keys(struct chaos_worker *judge) {
-    struct chaos_view view;
+    struct chaos_value value;
     struct hf_meta meta;
     for (uint32_t key = 0; key < judge->chaos->keys; key++)
-        chaos_read(judge, key, &view, &meta);
-    for (unsigned counter = 0; counter < CHAOS_SHARED; counter++)
-        chaos_read_shared(judge, counter);
+        chaos_read(judge, key, &value, &meta);
 }
 
 /* What a stranger sees who may only read, before anybody has repaired what the last ones left. */
@@ -48,26 +48,50 @@ static void check(struct chaos_worker *judge) {
         chaos_violation(judge->chaos, "check returned %s (%s)", hf_result_name(result), hf_explain());
 }
 
-/* A store that only the run has used holds the keys that the scan met and the shared counters. */
+/* A store that only the run has used holds the keys that a scan meets. */
 static void count(struct chaos_worker *judge, bool own) {
     uint64_t entries = 0, expected = chaos_scan(judge);
-    for (unsigned counter = 0; counter < CHAOS_SHARED; counter++)
-        expected += chaos_read_shared(judge, counter) == CHAOS_FOUND;
     int result = hf_count(judge->store, &entries);
     if (result != HF_OK || (own && entries != expected))
         chaos_violation(judge->chaos, "count returned %s and %" PRIu64 " entries, a scan found %" PRIu64, hf_result_name(result),
                         entries, expected);
 }
 
+/* The judge reads each key last of all, so that the next round begins with what is known. False: told the user. */
+bool chaos_end_round(struct chaos_run *run) {
+    struct chaos *chaos = run->chaos;
+    struct chaos_worker judge;
+    bool ready = chaos_worker_init(&judge, chaos, chaos->slot_count - 1, run->store, 0), kept = true;
+    chaos_here = &judge;
+    run->rounds++;
+    chaos_guard("the verification at the end of a round");
+    if (ready && run->store) {
+        read_as_stranger(&judge, run->path);
+        check(&judge);
+        count(&judge, run->own);
+        read_all_keys(&judge);
+    }
+    chaos_guard(NULL);
+    chaos_here = NULL;
+    if (run->history && !chaos_history_write(run->history, chaos, run->rounds)) {
+        fail(run->path, "cannot write the history: %s", strerror(errno));
+        kept = false;
+    }
+    if (!ready || !chaos_judge_round(run->judge)) {
+        fail(run->path, "no memory to judge a round; ask for fewer keys or threads");
+        kept = false;
+    }
+    chaos_worker_end(&judge);
+    return kept;
+}
+
 /* Leaves a store of the user's as it was. */
-static void delete_keys(struct chaos_worker *judge) {
+static void delete_keys(struct chaos_run *run) {
     char name[CHAOS_KEY_SIZE];
-    for (uint32_t i = 0; i < judge->chaos->keys + CHAOS_SHARED; i++) {
-        size_t length = i < judge->chaos->keys ? chaos_key_name(judge->chaos, i, name)
-                                               : chaos_shared_name(judge->chaos, i - judge->chaos->keys, name);
-        int result = hf_delete(judge->store, name, length, 0);
+    for (uint32_t key = 0; key < run->chaos->keys; key++) {
+        int result = hf_delete(run->store, name, chaos_key_name(run->chaos, key, name), 0);
         if (result != HF_OK && result != HF_NOTFOUND)
-            chaos_violation(judge->chaos, "delete of '%s' at the end returned %s (%s)", name, hf_result_name(result),
+            chaos_violation(run->chaos, "delete of '%s' at the end returned %s (%s)", name, hf_result_name(result),
                             hf_explain());
     }
 }
@@ -84,20 +108,12 @@ static void take_stats(struct chaos_run *run) {
     run->stats.contended = stats.contended - run->stats.contended;
 }
 
-void chaos_final(struct chaos_run *run, bool own) {
-    struct chaos_worker judge;
-    if (!chaos_worker_init(&judge, run->chaos, CHAOS_SLOTS_MAX - 1, run->store, 0)) {
-        chaos_violation(run->chaos, "out of memory for the final verification");
+void chaos_final(struct chaos_run *run) {
+    if (!run->store)
         return;
-    }
-    chaos_guard("the final verification");
-    read_as_stranger(&judge, run->path);
-    check(&judge);
-    read_all_keys(&judge);
-    count(&judge, own);
     take_stats(run);
-    if (!own && atomic_load(&run->chaos->violations) == 0)
-        delete_keys(&judge);
+    chaos_guard("the deletion of its keys at the end of the run");
+    if (!run->own && atomic_load(&run->chaos->violations) == 0)
+        delete_keys(run);
     chaos_guard(NULL);
-    chaos_worker_end(&judge);
 }
