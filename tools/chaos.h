@@ -60,6 +60,7 @@
     X(CHAOS_BY_STOP, "stopped, then SIGKILL") \
     X(CHAOS_BY_SWEEP, "all at once")
 
+#define CHAOS_NAMED_TEXT(name, text) text,
 #define CHAOS_NAMED_ENUM(name, text) name,
 enum chaos_verb { CHAOS_VERBS(CHAOS_NAMED_ENUM) CHAOS_VERB_COUNT };
 enum chaos_death { CHAOS_DEATHS(CHAOS_NAMED_ENUM) CHAOS_DEATH_COUNT };
@@ -232,8 +233,6 @@ uint64_t chaos_quantile(const struct chaos_histogram *histogram, unsigned per_mi
 uint64_t chaos_total(const struct chaos_histogram *histogram);
 unsigned chaos_octaves(const struct chaos_histogram *histogram, uint64_t counts[65]);
 void chaos_log(void *chaos, const struct hf_recovery *recovery);
-const char *chaos_verb_name(unsigned verb);
-const char *chaos_death_name(unsigned death);
 
 /* ---- chaos_worker.c, chaos_mortal.c: a worker process, and how it dies -------------------------------------------------- */
 bool chaos_worker_init(struct chaos_worker *worker, struct chaos *chaos, unsigned slot, hf_store *store, uint64_t random);
@@ -241,6 +240,7 @@ void chaos_worker_end(struct chaos_worker *worker);
 void chaos_process(struct chaos *chaos, hf_store *store, const char *path, unsigned place, unsigned start, uint64_t random);
 bool chaos_mortal(unsigned start);
 int chaos_send(int pid, enum chaos_death death);
+const char *chaos_death_name(unsigned death);
 bool chaos_is_death(enum chaos_death death, int status);
 
 /* ---- chaos_reader.c, chaos_writer.c: what the threads do; they return when chaos->stop is set, or after so many calls --- */
@@ -262,6 +262,7 @@ struct chaos_state {
 };
 enum chaos_effect { CHAOS_ILLEGAL, CHAOS_SEES, CHAOS_CHANGES };
 enum chaos_effect chaos_apply(const struct chaos *chaos, const struct chaos_op *op, struct chaos_state *state);
+const char *chaos_verb_name(unsigned verb);
 bool chaos_evict(struct chaos_state *state);
 void chaos_describe_op(const struct chaos *chaos, char *text, size_t size, const struct chaos_op *op);
 

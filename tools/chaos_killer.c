@@ -2,8 +2,8 @@
 /*
  * The parent of a chaos run: starts the workers, kills them at random moments and in every way, puts new ones in their places,
  * and ends the rounds. May not look into the store but through its own handle. Its children ask the kernel (PR_SET_PDEATHSIG) to
- * be killed when it dies; what they leave behind themselves becomes its own (PR_SET_CHILD_SUBREAPER). They yield the processors to
- * it, or it could not kill at the moments it chooses.
+ * be killed when it dies; what they leave behind themselves becomes its own (PR_SET_CHILD_SUBREAPER). They yield the
+ * processors to it, or it could not kill at the moments it chooses.
  *
  * In every round half of the workers are spared while they make no progress, so that a hang is seen as a hang and not hidden by
  * the next kill; and no round ends by killing somebody who may hang.
@@ -214,7 +214,8 @@ static uint64_t next_delay(struct chaos_run *run, uint64_t pace) {
     return chaos_below(&run->random, chaos_below(&run->random, 4) == 0 ? 200 * US : 2 * pace);
 }
 
-/* One round of killing: until its time is over, a log is full, or the run ends. False: a worker could not be started. */
+/* One round of killing: until its time is over, a log is full, or the run ends. A parent that had to wait for a processor makes up
+ * for the kills it missed. False: a worker could not be started. */
 static bool rage(struct chaos_run *run, uint64_t start, uint64_t end) {
     uint64_t now = chaos_now(), over = now + MS * chaos_below(&run->random, 2 * ROUND_MS) + 50 * MS, next_kill = now;
     uint64_t pace = next_pace(run), paced_until = now + PACE_NS, next_look = now;
@@ -227,10 +228,11 @@ static bool rage(struct chaos_run *run, uint64_t start, uint64_t end) {
         now = chaos_now();
         chaos_continue(run, now, false);
         chaos_watch(run, now);
-        if (now >= next_kill) {
+        for (unsigned i = 0; now >= next_kill && i < run->chaos->writers; i++) {
             strike(run, now);
-            next_kill = now + next_delay(run, pace);
+            next_kill += next_delay(run, pace);
         }
+        next_kill = now >= next_kill ? now : next_kill;
         if (now >= paced_until) {
             pace = next_pace(run);
             paced_until = now + PACE_NS;

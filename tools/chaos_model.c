@@ -147,6 +147,11 @@ enum chaos_effect chaos_apply(const struct chaos *chaos, const struct chaos_op *
     return CHAOS_ILLEGAL;
 }
 
+const char *chaos_verb_name(unsigned verb) {
+    static const char *const names[] = { CHAOS_VERBS(CHAOS_NAMED_TEXT) };
+    return verb < CHAOS_VERB_COUNT ? names[verb] : "unknown";
+}
+
 void chaos_describe_op(const struct chaos *chaos, char *text, size_t size, const struct chaos_op *op) {
     char value[80];
     chaos_describe(value, sizeof value, op->key, &op->value);

@@ -89,3 +89,8 @@ bool chaos_is_death(enum chaos_death death, int status) {
     }
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
+
+const char *chaos_death_name(unsigned death) {
+    static const char *const names[] = { CHAOS_DEATHS(CHAOS_NAMED_TEXT) };
+    return death < CHAOS_DEATH_COUNT ? names[death] : "unknown";
+}

@@ -102,7 +102,8 @@ static void print_verdict(const struct chaos_run *run) {
     unsigned violations = atomic_load(&chaos->violations);
     char remark[200];
     snprintf(remark, sizeof remark,
-             "calls, in %" PRIu64 " rounds, for an order that explains them; %" PRIu64 " histories undecided", run->rounds, chaos_judge_undecided(run->judge));
+             "calls, in %" PRIu64 " rounds, for an order that explains them; %" PRIu64 " histories undecided", run->rounds,
+             chaos_judge_undecided(run->judge));
     print_row("judged", chaos_judge_calls(run->judge), remark);
     print_row("violations", violations, violations > CHAOS_TEXTS ? "the first of them:" : "");
     for (unsigned i = 0; i < chaos_texts(chaos); i++)

@@ -110,17 +110,3 @@ void chaos_log(void *context, const struct hf_recovery *recovery) {
                         recovery->stripe, hf_cause_name(recovery->cause), hf_operation_name(recovery->operation),
                         hf_step_name(recovery->step), recovery->dropped);
 }
-
-/* ---- Names -------------------------------------------------------------------------------------------------------------- */
-
-#define CHAOS_NAMED_TEXT(name, text) text,
-
-const char *chaos_verb_name(unsigned verb) {
-    static const char *const names[] = { CHAOS_VERBS(CHAOS_NAMED_TEXT) };
-    return verb < CHAOS_VERB_COUNT ? names[verb] : "unknown";
-}
-
-const char *chaos_death_name(unsigned death) {
-    static const char *const names[] = { CHAOS_DEATHS(CHAOS_NAMED_TEXT) };
-    return death < CHAOS_DEATH_COUNT ? names[death] : "unknown";
-}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the parent does besides killing: it sees that nobody hangs, itself included; stops processes for a while, so that a lock
- * is held by somebody who neither works nor dies; reads the store's own log of recoveries; and measures what the kernel alone takes
- * to hand a dead owner's lock over.
+ * is held by somebody who neither works nor dies; reads the store's own log of recoveries; and measures what the kernel alone
+ * takes to hand a dead owner's lock over.
  */
 #include <errno.h>
 #include <inttypes.h>
