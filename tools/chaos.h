@@ -334,7 +334,7 @@ bool chaos_writes_now(const struct chaos *chaos, unsigned place);
 void chaos_stop(struct chaos_run *run, unsigned place, uint64_t now);
 void chaos_continue(struct chaos_run *run, uint64_t now, bool all);
 void chaos_read_log(struct chaos_run *run);
-int chaos_control(struct chaos *chaos);
+int chaos_control(struct chaos_run *run);
 bool chaos_control_init(struct chaos *chaos);
 bool chaos_end_round(struct chaos_run *run);
 void chaos_final(struct chaos_run *run);

@@ -214,8 +214,8 @@ static uint64_t next_delay(struct chaos_run *run, uint64_t pace) {
     return chaos_below(&run->random, chaos_below(&run->random, 4) == 0 ? 200 * US : 2 * pace);
 }
 
-/* One round of killing: until its time is over, a log is full, or the run ends. A parent that had to wait for a processor makes up
- * for the kills it missed. False: a worker could not be started. */
+/* One round of killing: until its time is over, a log is full, or the run ends. A parent that had to wait for a processor makes
+ * up for the kills it missed. False: a worker could not be started. */
 static bool rage(struct chaos_run *run, uint64_t start, uint64_t end) {
     uint64_t now = chaos_now(), over = now + MS * chaos_below(&run->random, 2 * ROUND_MS) + 50 * MS, next_kill = now;
     uint64_t pace = next_pace(run), paced_until = now + PACE_NS, next_look = now;
@@ -299,7 +299,7 @@ bool chaos_run(struct chaos_run *run) {
     sigprocmask(SIG_BLOCK, &set, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     progress_start("killing");
-    run->control = chaos_control(run->chaos);
+    run->control = chaos_control(run);
     uint64_t start = chaos_now(), end = start + run->seconds * 1000 * MS;
     bool done = true;
     do {

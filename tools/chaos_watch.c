@@ -249,16 +249,18 @@ static void measure(struct chaos *chaos) {
         waitpid(waiter, NULL, 0);
 }
 
-/* Measures beside the run until it is killed; 0 if it could not be started, which costs no more than the comparison. */
-int chaos_control(struct chaos *chaos) {
+/* Measures beside the run until it is killed; 0 if it could not be started, which costs no more than the comparison. Closes the
+ * handle, or nobody would ever be the first writer again. */
+int chaos_control(struct chaos_run *run) {
     static const struct timespec pause_between = { .tv_nsec = 100 * MS };
     pid_t parent = getpid(), pid = fork();
     if (pid != 0)
         return pid > 0 ? pid : 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)!nice(CHAOS_NICE);
+    hf_close(&run->store);
     while (getppid() == parent) {
-        measure(chaos);
+        measure(run->chaos);
         nanosleep(&pause_between, NULL);
     }
     _exit(0);

@@ -63,7 +63,7 @@ static int open_patiently(hf_store **store, const char *path, const struct hf_op
 }
 
 /* Every third start works on with the handle inherited from the parent. The others close it and open the store by its path, as
- * a stranger would; some open it while the inherited handle is there, and so share its mapping. Every fourth is in a hurry. */
+ * a stranger would; some open it while the inherited handle is there, and so share its mapping. Every other one is in a hurry. */
 static bool obtain_handle(struct crew *crew, const char *path, unsigned start) {
     struct chaos *chaos = crew->chaos;
     struct chaos_worker *first = &crew->workers[0];
@@ -73,7 +73,7 @@ static bool obtain_handle(struct crew *crew, const char *path, unsigned start) {
     int result = start % SHARE_EVERY == 1 ? HF_OK : hf_close(&first->store);
     struct hf_options options = HF_OPTIONS_INIT;
     options.flags = !crew->writes && start % 2 == 0 ? HF_RDONLY : 0;
-    options.timeout_ms = start % HURRY_EVERY == 2 ? SHORT_DEADLINE_MS : chaos->timeout_ms;
+    options.timeout_ms = start % HURRY_EVERY >= HURRY_EVERY / 2 ? SHORT_DEADLINE_MS : chaos->timeout_ms;
     options.log = chaos_log;
     options.log_context = chaos;
     if (result == HF_OK)
