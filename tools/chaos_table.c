@@ -147,9 +147,9 @@ void chaos_print_table(const struct chaos_run *run) {
     print_work(run, &sums);
     print_deaths(run, &sums);
     print_recoveries(run);
-    print_times("write call", &sums.writes);
     print_times("read call", &sums.reads);
     print_times("deadline overrun", &chaos->overrun);
+    print_bars("write call, lock wait included", &sums.writes);
     print_bars("recovery", &chaos->recovery);
     print_bars("next writer after a death", &chaos->next_writer);
     print_bars("kernel's hand-over of a mutex", &chaos->hand_over);
