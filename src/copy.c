@@ -38,7 +38,7 @@ static int take_image(hf_store *store, unsigned char *image) {
     struct hf__hold *holds = calloc(stripes, sizeof *holds);
     int result = holds ? freeze(store, holds) : hf__fail(HF_ERR_MEMORY, "no memory for the locks of a copy");
     if (result == HF_OK) {
-        hf__copy_out(image, store->region->base, store->region->geometry.file_size);
+        hf__copy_out(image, store->region->base, hf__mapped_size(&store->region->geometry));
         thaw(holds, stripes);
     }
     free(holds);
@@ -107,7 +107,7 @@ int hf_copy(hf_store *store, const char *path, const struct hf_copy_options *the
         result = hf__file_mode(store->region->fd, &options.file_mode);
     if (result != HF_OK)
         return result;
-    uint64_t size = store->region->geometry.file_size;
+    size_t size = hf__mapped_size(&store->region->geometry);
     unsigned char *image = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (image == MAP_FAILED)
         return hf__fail(HF_ERR_MEMORY, "a copy needs as much memory as the store is large, %llu bytes", (unsigned long long)size);

@@ -29,6 +29,9 @@ static int write_magic(int fd, const char magic[8]) {
  * a name without its bytes would be in the way of every later hf_open. */
 int hf__format(int fd, const struct hf__geometry *geometry) {
     struct hf__superblock superblock;
+    if (!hf__mappable(geometry))
+        return hf__fail(HF_ERR_ARGUMENT, "a store of %llu bytes is larger than the addresses of this program: use a 64-bit one",
+                        (unsigned long long)geometry->file_size);
     int result = hf__superblock_make(&superblock, geometry);
     if (result == HF_OK)
         result = write_magic(fd, HF_PLANTED(MAGIC_FIRST) ? superblock.magic : making);
@@ -39,7 +42,7 @@ int hf__format(int fd, const struct hf__geometry *geometry) {
     if (result != HF_OK)
         return result;
     struct hf__region region = { .geometry = *geometry, .evicts = geometry->mode == HF_MODE_CACHE };
-    region.base = mmap(NULL, geometry->file_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    region.base = mmap(NULL, hf__mapped_size(geometry), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (region.base == MAP_FAILED)
         return hf__fail_errno("mmap");
     for (uint32_t stripe = 0; stripe < geometry->stripes; stripe++)
@@ -49,7 +52,7 @@ int hf__format(int fd, const struct hf__geometry *geometry) {
     memcpy(region.base + magic, (unsigned char *)&superblock + magic, sizeof superblock - magic);
     hf__fence_release();
     memcpy(region.base, superblock.magic, magic);
-    munmap(region.base, geometry->file_size);
+    munmap(region.base, hf__mapped_size(geometry));
     HF_POINT("create:complete");
     return hf__file_fsync(fd);
 }

@@ -70,7 +70,7 @@ static struct hf__region *find_region(const struct stat *file, bool writable) {
 
 static void free_region(struct hf__region *region) {
     if (region->base && region->base != MAP_FAILED)
-        munmap(region->base, region->geometry.file_size);
+        munmap(region->base, hf__mapped_size(&region->geometry));
     if (region->fd >= 0)
         close(region->fd);
     free(region->held);
@@ -108,13 +108,13 @@ static void describe_region(struct hf__region *region, const struct stat *file, 
 }
 
 static int map_region(struct hf__region *region) {
-    if (region->geometry.file_size > SIZE_MAX)
+    if (!hf__mappable(&region->geometry))
         return hf__fail(HF_ERR_ABI, "the store is larger than the addresses of this program: use a 64-bit one");
     region->held = calloc(region->geometry.stripes, 1);
     if (!region->held)
         return hf__fail_errno("calloc");
     int protection = region->mapped_writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    region->base = mmap(NULL, region->geometry.file_size, protection, MAP_SHARED, region->fd, 0);
+    region->base = mmap(NULL, hf__mapped_size(&region->geometry), protection, MAP_SHARED, region->fd, 0);
     return region->base == MAP_FAILED ? hf__fail_errno("mmap") : HF_OK;
 }
 

@@ -19,7 +19,7 @@ struct hf__region {
     uint64_t seed;
     uint64_t store_id;
     uint64_t created_ms;
-    uint64_t map_words;     /* of one map of one stripe                                             */
+    uint32_t map_words;     /* of one map of one stripe                                             */
     uint32_t probes;        /* buckets a key may lie behind its home                                */
     bool mapped_writable;
     bool writable;          /* ... and not in a child in another PID namespace                      */
@@ -33,6 +33,15 @@ struct hf__region {
     uint32_t references;
     struct hf__region *next; /* in the process's list */
 };
+
+/* A store may be larger than what a 32-bit program can map: asked once, before anything of it is mapped. */
+static inline bool hf__mappable(const struct hf__geometry *geometry) {
+    return geometry->file_size <= SIZE_MAX;
+}
+
+static inline size_t hf__mapped_size(const struct hf__geometry *geometry) {
+    return (size_t)geometry->file_size;
+}
 
 static inline struct hf__live *hf__live(const struct hf__region *region) {
     return (struct hf__live *)(void *)(region->base + HF__LIVE_AT);

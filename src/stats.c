@@ -69,5 +69,5 @@ int hf_stats(hf_store *store, struct hf_stats *theirs) {
 int hf_sync(hf_store *store) {
     if (!store || !store->region->writable)
         return hf__result(store ? HF_ERR_READONLY : HF_ERR_ARGUMENT);
-    return hf__file_sync(store->region->base, store->region->geometry.file_size);
+    return hf__file_sync(store->region->base, hf__mapped_size(&store->region->geometry));
 }

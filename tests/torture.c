@@ -67,6 +67,10 @@ static void dawdle(int number) {
         ;
 }
 
+#ifndef sigev_notify_thread_id /* glibc names the member only so */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
 /* Lets a timer signal this thread, with a period of its own. */
 static void be_interrupted(unsigned number) {
     struct sigaction action = {.sa_handler = dawdle, .sa_flags = SA_RESTART};
@@ -74,7 +78,7 @@ static void be_interrupted(unsigned number) {
     uint64_t period_ns = setup.interrupt_us * 1000 + number * 777;
     struct itimerspec period = {{0, (long)period_ns}, {0, (long)period_ns}};
     timer_t timer;
-    event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+    event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
     CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
     CHECK_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
     CHECK_EQ(timer_settime(timer, 0, &period, NULL), 0);

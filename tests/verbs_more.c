@@ -287,7 +287,7 @@ static void sizes_of(const char *what, size_t size, int (*call)(void *options)) 
         larger.size = older;
         CHECK_RC(call(&larger), HF_OK);
     }
-    static const size_t wrong[] = {0, 1, 7, SIZE_MAX};
+    static const size_t wrong[] = {0, 1, sizeof(size_t) - 1, SIZE_MAX};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         check_at("%s with a size of %zu", what, wrong[i]);
         memset(&larger, 0, sizeof larger);

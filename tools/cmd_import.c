@@ -85,7 +85,7 @@ static bool import_open_file(struct import *import, int fd, const char *path) {
         return cannot(import, path, strerror(errno));
     if (!S_ISREG(status.st_mode) || is_the_store(import, &status))
         return true;
-    if (!read_all(fd, import->max_value + 1, &import->buffer))
+    if (!read_all(fd, (size_t)import->max_value + 1, &import->buffer))
         return cannot(import, path, strerror(errno));
     return store_file(import, path);
 }
