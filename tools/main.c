@@ -145,6 +145,7 @@ static void fill_standard_descriptors(void) {
 int main(int argc, char **argv) {
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
+    begin_output();
     int code = dispatch(argc, argv);
     int output = finish_output();
     return output == TOOL_DONE ? code : output;

@@ -8,8 +8,16 @@
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static int write_error; /* the errno of the first failed write, while stdio still knows it */
+
+/* A C library may write after every kilobyte; a report is written whole by whoever asks whether that failed. */
+void begin_output(void) {
+    static char buffer[64 * 1024];
+    if (!isatty(STDOUT_FILENO))
+        setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+}
 
 bool output_failed(void) {
     if (ferror(stdout) && write_error == 0)

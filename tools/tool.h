@@ -116,6 +116,9 @@ int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- Output: output.c ----------------------------------------------------------------------------------------------------- */
 
+/* Before anything is printed. */
+void begin_output(void);
+
 /* True once a write to standard output has failed: time to stop producing more. To be asked right after printing, while errno
  * still tells why. */
 bool output_failed(void);
