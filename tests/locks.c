@@ -3,7 +3,6 @@
  * What robust mutexes do to a program that is not careful: stopped and dead holders, closing while a lock is held, signal
  * handlers that write, and the entry that glibc leaves behind when a timed lock fails. Needs the test build of the library.
  */
-#include "fault.h"
 #include "layout.h"
 #include "puppet.h"
 
@@ -189,10 +188,6 @@ static int fall_into_trap(void *argument) {
 }
 
 static void pending_entry(void) {
-#ifndef __GLIBC__
-    if (HF_PLANTED(HF__BUG_PENDING_KEPT))
-        check_skip("only glibc leaves an entry behind");
-#endif
     hf_store *store = check_create("pending", with_stripes(1));
     struct trap *trap = check_shared(sizeof *trap);
     check_path(trap->path, "pending");

@@ -246,6 +246,19 @@ static void option_ranges(void) {
     CHECK_EQ(check_entries_of(check_path(directory, "")), 0);
 }
 
+/* A 32-bit program can write down sizes that it cannot map. */
+static void addresses(void) {
+    char path[CHECK_PATH], directory[CHECK_PATH];
+    hf_store *store = NULL;
+    struct hf_options options = check_small_store(HF_CREATE);
+    options.capacity = 5ull << 30;
+    if (sizeof(void *) > 4)
+        return;
+    CHECK_RC(hf_open(&store, check_path(path, "vast"), &options), HF_ERR_ARGUMENT);
+    CHECK(store == NULL && strstr(hf_explain(), "64-bit") != NULL);
+    CHECK_EQ(check_entries_of(check_path(directory, "")), 0);
+}
+
 static void defaults(void) {
     struct hf_options options = HF_OPTIONS_INIT;
     struct hf_info info = HF_INFO_INIT;
@@ -419,7 +432,7 @@ static void stale(void) {
 
 int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
-        {"option-ranges", option_ranges}, {"no-stores", no_stores},
+        {"option-ranges", option_ranges}, {"addresses", addresses}, {"no-stores", no_stores},
         {"truncated", truncated},         {"other-builds", other_builds},
         {"compatible-feature", compatible_feature},
         {"defaults", defaults},           {"exclusive", exclusive},

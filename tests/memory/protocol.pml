@@ -3,8 +3,8 @@
  * The publish, read and reuse protocol of Holdfast (src/store.c, entry.c, table.c, read.h, read.c) on a memory with the orderings
  * of C11, for all interleavings: spin -a, see prove/model.sh.
  *
- * One stripe: two buckets of one slot, two keys at home in the first bucket with the same tag, so that one of them lies beyond
- * its home if both are there; BLOCKS places in the heap for an entry. Writers (one process stands for all: the lock orders them)
+ * One stripe: two buckets of one slot, two keys at home in the first bucket with the same tag (or not: TAGS=2), so that one of
+ * them lies beyond its home if both are there; BLOCKS places in the heap for an entry. Writers (one process stands for all: the lock orders them)
  * do any OPS operations: put (insert or replace, into any free block), delete, move (to any free block). One of them may be
  * killed between any two stores; the next one rebuilds the overflow count. A reader does any READS reads: a get of either key, or
  * a look into either slot as a scan does, each of them with or without having heard (through a pipe, say) which operations are
@@ -13,6 +13,10 @@
  * What must hold is in hit() and miss(): a value comes from one entry, was put under the key asked for, was not replaced or
  * deleted before anything that this reader knows of (what it was told, what it saw in earlier reads), and a key is only missed if
  * it was absent at some moment after that.
+ *
+ * Not in it: several slots in a bucket (their tags are loaded at once), entries of more than two words and several blocks, the
+ * copies that go past the caches (hf__copy_in has a full fence for them), reads under the lock, the hand-over of the lock itself
+ * (its orderings are pthread's, or the kernel's after a death), expiry, and more operations and reads than asked for.
  *
  * A name of a precaution, given with -D, takes it out; the names are those of src/fault.h, and some more.
  */
@@ -31,17 +35,23 @@
 #ifndef READERS
 #define READERS 1
 #endif
+#ifndef TAGS
+#define TAGS 1
+#endif
 #ifndef KILLS
 #define KILLS 1
 #endif
 
 #define SLOTS 2
 #define CONTROL SLOTS                 /* the overflow count of the first bucket */
-#define STAMP(word) (3 * ((word) & 3))    /* a slot word is the number of a block, from 1, and heat, 0 or 4; 0 is empty */
+/* A slot word: the number of a block, from 1; 4 if it is warm; 8 if it has the second tag. 0: empty. */
+#define HEAT 4
+#define TAG(key) (8 * (TAGS - 1) * (key))
+#define SAME(a, b) (((a) & 11) == ((b) & 11))
+#define FITS(word) (word != 0 && (word & 8) == TAG(key))
+#define STAMP(word) (3 * ((word) & 3))
 #define HEAD(word) (3 * ((word) & 3) + 1) /* the header behind the stamp, and the key */
 #define VALUE(word) (3 * ((word) & 3) + 2)
-#define SAME(a, b) (((a) & 3) == ((b) & 3))
-#define HEAT 4
 #define LOCATIONS (3 * BLOCKS + 3)
 #define STORES (5 * OPS + 2 * KILLS + READERS * READS + 2)
 
@@ -113,9 +123,9 @@ inline begin_entry() {
 #define STORE_CONTROL(count) store_release(CONTROL, count)
 #endif
 #ifdef PUBLISH_RELAXED
-#define STORE_SLOT store_relaxed(slot, word, fenced)
+#define STORE_SLOT store_relaxed(slot, word + TAG(key) * (word != 0), fenced)
 #else
-#define STORE_SLOT store_release(slot, word)
+#define STORE_SLOT store_release(slot, word + TAG(key) * (word != 0))
 #endif
 
 /* The commit, and what really happened by it. */
@@ -303,6 +313,10 @@ next_read:
         fi
     }
 look:
+    if
+    :: !scan -> atomic { load_relaxed(slot, word); UNLESS(FITS(word), next_slot) } /* the tags of a bucket are looked at first */
+    :: else
+    fi;
     atomic { load_acquire(slot, word); UNLESS(word != 0, next_slot) }
     atomic { LOAD_STAMP }
 #ifndef NO_SLOT_RELOAD
@@ -333,7 +347,7 @@ look:
         hit();
 #if defined(WARM) || defined(HEAT_STORED)
         if
-        :: !scan && word < HEAT -> warm()
+        :: !scan && (word & HEAT) == 0 -> warm()
         :: else
         fi;
 #endif
