@@ -140,10 +140,12 @@ static void check_counters(struct checker *checker) {
     if (header->entries != checker->findings->entries || header->used_blocks != checker->blocks ||
         header->largest < checker->longest)
         found(checker, HF_I11_COUNTERS, checker->stripe);
-    uint32_t end = header->reserve_at + header->reserve_len;
+    uint64_t end = (uint64_t)header->reserve_at + header->reserve_len;
     if (!region->evicts && (end > region->geometry.blocks || header->reserve_len < checker->longest ||
                             !hf__all_free(region, checker->stripe, header->reserve_at, header->reserve_len)))
         found(checker, HF_I13_RESERVE, header->reserve_at);
+    if (header->next_stamp >= HF__STAMP_LIMIT)
+        found(checker, HF_I12_STAMP, checker->stripe);
     if (header->record.operation != HF_OP_NONE)
         found(checker, HF_I14_IDLE, header->record.operation);
     if (header->quarantined)

@@ -8,18 +8,18 @@
 
 static _Thread_local char sentence[512];
 
-int hf__fail(int result, const char *format, ...) {
+void hf__say(const char *format, ...) {
     int kept = errno;
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
     errno = kept;
-    return result;
 }
 
+/* %m, because strerror may answer from memory that threads share. */
 int hf__fail_errno(const char *what) {
-    return hf__fail(errno == ENOMEM ? HF_ERR_MEMORY : HF_ERR_SYSTEM, "%s: %s", what, strerror(errno));
+    return hf__fail(errno == ENOMEM ? HF_ERR_MEMORY : HF_ERR_SYSTEM, "%s: %m", what);
 }
 
 int hf__result(int result) {

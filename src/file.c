@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -105,12 +104,14 @@ static char *temporary_name(const char *path) {
     return name;
 }
 
-static int open_without_name(const char *path, uint32_t mode) {
-    char *copy = strdup(path);
-    if (!copy)
+/* Opens the directory of a file. */
+static int open_directory_of(const char *path, int flags, uint32_t mode) {
+    const char *slash = strrchr(path, '/');
+    char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!directory)
         return -1;
-    int fd = hf__file_open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
-    free(copy);
+    int fd = hf__file_open(directory, flags | O_CLOEXEC, mode);
+    free(directory);
     return fd;
 }
 
@@ -129,7 +130,7 @@ int hf__file_begin(struct hf__new_file *file, const char *path, uint32_t mode) {
     *file = (struct hf__new_file){ .fd = -1, .path = strdup(path) };
     if (!file->path)
         return hf__fail_errno("strdup");
-    file->fd = open_without_name(path, mode);
+    file->fd = open_directory_of(path, O_TMPFILE | O_RDWR, mode);
     if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
         file->fd = open_with_name(file, mode);
     int result = file->fd >= 0 ? hf__file_system_check(file->fd) : hf__fail_errno("cannot make a file in that directory");
@@ -166,13 +167,11 @@ static int rename_to(struct hf__new_file *file) {
 
 /* So that the name outlasts a power failure. Best effort: not every file system can. */
 static void sync_directory(const char *path) {
-    char *copy = strdup(path);
-    int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int fd = open_directory_of(path, O_RDONLY | O_DIRECTORY, 0);
     if (fd >= 0) {
         fsync(fd);
         close(fd);
     }
-    free(copy);
 }
 
 int hf__file_commit(struct hf__new_file *file, bool replace) {
@@ -180,6 +179,8 @@ int hf__file_commit(struct hf__new_file *file, bool replace) {
     int failed = replace ? rename_to(file) : link_to(file, file->path);
     if (failed && errno == EEXIST)
         return HF_EXISTS;
+    if (failed && errno == ENOENT && access("/proc/self/fd", F_OK) != 0)
+        return hf__fail(HF_ERR_SYSTEM, "the new file gets its name through /proc/self/fd, which is missing: mount /proc");
     if (failed)
         return hf__fail_errno(replace ? "cannot replace the file of that name" : "cannot give the new file its name");
     HF_POINT("file:linked");

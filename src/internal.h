@@ -15,8 +15,9 @@ struct hf_store {
     void *log_context;
 };
 
-/* error.c: remembers a sentence for hf_explain, keeps errno, returns `result`. */
-int hf__fail(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* error.c: remembers a sentence for hf_explain, keeps errno; the value is `result`, which compilers and checkers can see. */
+void hf__say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define hf__fail(result, ...) (hf__say(__VA_ARGS__), (int)(result))
 int hf__fail_errno(const char *what);
 /* ... the sentence of hf_result_text, for the failures of get and put; answers (0 and above) pass through. */
 int hf__result(int result);

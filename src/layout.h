@@ -126,6 +126,7 @@ struct hf__record {
 static_assert(sizeof(struct hf__record) == 64, "one line");
 #define HF__NO_SLOT UINT32_MAX
 #define HF__NO_BLOCK UINT64_MAX
+#define HF__STAMP_LIMIT (1ull << 62) /* no stamp was ever so large: one a microsecond for 146,000 years */
 
 /*
  *   0   mutex, alone in its line

@@ -62,12 +62,11 @@ static int lock_until(pthread_mutex_t *mutex, uint64_t until_us) {
 
 /* In slices, so that a wake-up that an old kernel or C library loses costs a slice and not the deadline. */
 static int wait_for(pthread_mutex_t *mutex, uint32_t timeout_ms) {
-    uint64_t now = hf__monotonic_us();
-    uint64_t deadline = timeout_ms == HF_FOREVER ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
+    uint64_t deadline = timeout_ms == HF_FOREVER ? UINT64_MAX : hf__monotonic_us() + (uint64_t)timeout_ms * 1000;
     int error;
     do {
-        now = hf__monotonic_us();
-        error = lock_until(mutex, deadline - now < SLICE_US || deadline < now ? deadline : now + SLICE_US);
+        uint64_t slice = hf__monotonic_us() + SLICE_US;
+        error = lock_until(mutex, deadline < slice ? deadline : slice);
     } while (error == ETIMEDOUT && (hf__monotonic_us() < deadline || HF_PLANTED(TIMEOUT_IGNORED)));
     return error;
 }

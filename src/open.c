@@ -71,8 +71,7 @@ static struct hf__region *find_region(const struct stat *file, bool writable) {
 static void free_region(struct hf__region *region) {
     if (region->base && region->base != MAP_FAILED)
         munmap(region->base, hf__mapped_size(&region->geometry));
-    if (region->fd >= 0)
-        close(region->fd);
+    close(region->fd);
     free(region->held);
     free(region);
 }
@@ -269,7 +268,7 @@ static int open_store(hf_store **store, const char *path, int fd, const struct h
     int cancel = lock_regions();
     result = path ? open_or_create(path, &options, &region) : open_descriptor(fd, &options, &region);
     if (result == HF_OK && path)
-        region->named = true;
+        hf__store32(&region->named, 1);
     bool first = result == HF_OK && region->references == 1 && region->writable;
     uint64_t before = first ? region->recoveries_before : 0;
     unlock_regions(cancel);

@@ -16,7 +16,6 @@
 
 #define AHEAD 2u /* buckets whose entries are fetched while one is looked at */
 #define CRASH_JUMP (1ull << 40)
-#define STAMP_LIMIT (1ull << 62) /* none was ever given: one a microsecond for 146,000 years */
 
 struct recovery {
     const struct hf__region *region;
@@ -29,7 +28,7 @@ struct recovery {
 };
 
 static bool sound(const struct recovery *recovery, const struct hf__spot *spot) {
-    if (hf__load(&spot->view.entry->stamp) >= STAMP_LIMIT || spot->view.version >= STAMP_LIMIT)
+    if (hf__load(&spot->view.entry->stamp) >= HF__STAMP_LIMIT || spot->view.version >= HF__STAMP_LIMIT)
         return false;
     return recovery->how != HF__RECOVER_VERIFY || hf__checksum_fits(recovery->region, &spot->view);
 }
@@ -247,7 +246,7 @@ static void store_counters(const struct recovery *recovery) {
     struct hf__stripe *header = recovery->header;
     const struct hf__geometry *geometry = &recovery->region->geometry;
     bool above = header->next_stamp > recovery->highest || HF_PLANTED(COUNTER_TRUSTED);
-    bool believed = above && header->next_stamp < STAMP_LIMIT;
+    bool believed = above && header->next_stamp < HF__STAMP_LIMIT;
     bool jump = recovery->how == HF__RECOVER_VERIFY && !HF_PLANTED(NO_JUMP);
     header->next_stamp = (believed ? header->next_stamp : recovery->highest + 1) + (jump ? CRASH_JUMP : 0);
     hf__store(&header->entries, recovery->entries);

@@ -25,7 +25,7 @@ struct hf__region {
     bool writable;          /* ... and not in a child in another PID namespace                      */
     bool unverified;        /* read-only: no writer has verified this image, so every get does      */
     bool evicts;            /* mode cache                                                           */
-    bool named;             /* opened by a path, so that it can lose its name                       */
+    uint32_t named;         /* opened by a path, so that it can lose its name; set while others look */
     unsigned char *held;    /* one byte a stripe: a thread of this process holds its lock           */
     int fd;
     uint64_t device, inode;

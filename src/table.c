@@ -108,15 +108,17 @@ bool hf__spot_of_word(const struct hf__region *region, uint32_t stripe, uint32_t
 bool hf__spot_of_slot(const struct hf__region *region, uint32_t stripe, uint32_t slot, struct hf__spot *spot,
                       struct hf__place *place) {
     uint32_t buckets = region->geometry.buckets, bucket = slot / HF__SLOTS - stripe * buckets;
-    if (bucket >= buckets || slot / HF__SLOTS < stripe * buckets)
+    if (bucket >= buckets) /* also when the slot lies in an earlier stripe, for the difference wraps */
         return false;
     return hf__spot_of_word(region, stripe, bucket, slot, hf__load(hf__slot_at(region, slot)), spot, place);
 }
 
-/* The entry whose first block is `at` (within the stripe). */
+/* The entry whose first block is `at` (within the stripe), which a damaged map can make the last one, too short for an entry. */
 bool hf__spot_of_block(const struct hf__region *region, uint32_t stripe, uint32_t at, struct hf__spot *spot,
                        struct hf__place *place) {
     uint64_t block = hf__first_block(region, stripe) + at;
+    if (at + 1 >= region->geometry.blocks)
+        return false;
     uint32_t slot = hf__load32(&hf__entry_at(region, block)->slot);
     return hf__spot_of_slot(region, stripe, slot, spot, place) && spot->view.block == block;
 }

@@ -101,6 +101,19 @@ static void twin(void) {
     *hf__slot_at(region(), slot) = hf__word(hf__word_tag(spot.word), 0, spot.view.blocks, to);
 }
 
+/* ... which of the two slots holds the older one makes no difference. */
+static void twin_first(void) {
+    struct hf__spot spot = spot_of('c');
+    twin();
+    struct hf__entry *copy = hf__entry_at(region(), header()->reserve_at + header()->reserve_len - spot.view.blocks);
+    copy->stamp = spot.view.entry->stamp;
+    spot.view.entry->stamp = 0;
+    value_make((unsigned char *)(copy + 1) + 8, SIZE, 'c', CURRENT);
+    value_make((unsigned char *)(spot.view.entry + 1) + 8, SIZE, 'c', OLDER);
+    seal(copy);
+    seal(spot.view.entry);
+}
+
 /* A valid entry, the newest, so large that what is left free is less than it needs to be moved: a machine crash can leave one
  * when it brings back others whose blocks were free. */
 static void in_the_way(void) {
@@ -148,6 +161,24 @@ static void low_stamp(void) {
     header()->next_stamp = 2;
 }
 
+static void endless_stamp(void) {
+    header()->next_stamp = UINT64_MAX;
+}
+
+static void version_of_the_future(void) {
+    entry_of('c')->version = header()->next_stamp + 5;
+    seal(entry_of('c'));
+}
+
+static void small_largest(void) {
+    header()->largest = 1;
+}
+
+static void endless_reserve(void) {
+    header()->reserve_at = UINT32_MAX - 5;
+    header()->reserve_len = 10;
+}
+
 static void no_reserve(void) {
     header()->reserve_len = 0;
 }
@@ -176,6 +207,7 @@ static const struct {
     {"flipped flags", flipped_flags, HF_I5_CHECKSUM, true, 1},
     {"overlapping entries", overlapping, HF_I6_OVERLAP, false, 1},
     {"key twice", twin, HF_I7_UNIQUE, false, 1},
+    {"key twice, the older one first", twin_first, HF_I7_UNIQUE, false, 1},
     {"entry in the way of the reserve", in_the_way, HF_I8_USED, false, 1},
     {"free block marked", used_but_free, HF_I8_USED, false, 0},
     {"used block not marked", free_but_used, HF_I8_USED, false, 0},
@@ -184,6 +216,10 @@ static const struct {
     {"number of entries", wrong_entries, HF_I11_COUNTERS, false, 0},
     {"number of blocks", wrong_used, HF_I11_COUNTERS, false, 0},
     {"stamp counter", low_stamp, HF_I12_STAMP, false, 0},
+    {"stamp counter at its end", endless_stamp, HF_I12_STAMP, false, 0},
+    {"version above the stamp counter", version_of_the_future, HF_I12_STAMP, false, 0},
+    {"largest entry", small_largest, HF_I11_COUNTERS, false, 0},
+    {"reserve past all numbers", endless_reserve, HF_I13_RESERVE, false, 0},
     {"reserve", no_reserve, HF_I13_RESERVE, false, 0},
     {"operation in flight", in_flight, HF_I14_IDLE, false, 0},
     {"quarantine", quarantine, HF_I16_QUARANTINE, false, 0},
@@ -275,7 +311,14 @@ static void damaged(size_t i) {
 static void superblock(void) {
     check_at("superblock");
     make_store();
-    region()->base[offsetof(struct hf__superblock, store_id)] ^= 1;
+    struct hf__superblock *superblock = (struct hf__superblock *)(void *)region()->base;
+    superblock->store_id ^= 1;
+    CHECK_EQ(violated(store), 1u << HF_I15_SUPERBLOCK);
+    superblock->checksum = hf__hash_superblock(superblock);
+    CHECK_EQ(violated(store), 1u << HF_I15_SUPERBLOCK);
+    superblock->store_id ^= 1;
+    superblock->geometry.entries++;
+    superblock->checksum = hf__hash_superblock(superblock);
     CHECK_EQ(violated(store), 1u << HF_I15_SUPERBLOCK);
     CHECK_RC(hf_close(&store), HF_OK);
 }
