@@ -17,11 +17,6 @@ void hf__say(const char *format, ...) {
     errno = kept;
 }
 
-/* %m, because strerror may answer from memory that threads share. */
-int hf__fail_errno(const char *what) {
-    return hf__fail(errno == ENOMEM ? HF_ERR_MEMORY : HF_ERR_SYSTEM, "%s: %m", what);
-}
-
 int hf__result(int result) {
     return result < 0 ? hf__fail(result, "%s", hf_result_text(result)) : result;
 }

@@ -6,6 +6,7 @@
  */
 #include "hash.h"
 
+#include <errno.h>
 #include <sys/types.h>
 
 struct hf_store {
@@ -15,10 +16,13 @@ struct hf_store {
     void *log_context;
 };
 
-/* error.c: remembers a sentence for hf_explain, keeps errno; the value is `result`, which compilers and checkers can see. */
+/* error.c: remembers a sentence for hf_explain, keeps errno. The results stand here, so that compilers and checkers see them. */
 void hf__say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define hf__fail(result, ...) (hf__say(__VA_ARGS__), (int)(result))
-int hf__fail_errno(const char *what);
+static inline int hf__fail_errno(const char *what) {
+    hf__say("%s: %m", what); /* %m, because strerror may answer from memory that threads share */
+    return errno == ENOMEM ? HF_ERR_MEMORY : HF_ERR_SYSTEM;
+}
 /* ... the sentence of hf_result_text, for the failures of get and put; answers (0 and above) pass through. */
 int hf__result(int result);
 

@@ -7,6 +7,7 @@
  */
 #include "check.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 
@@ -143,9 +144,50 @@ static void run(uint32_t mode) {
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
+/* Handles of one file come and go, by name and by descriptor, while others are in use. */
+static void *open_and_close(void *argument) {
+    struct thread *thread = argument;
+    char path[CHECK_PATH];
+    struct hf_options options = check_small_store(0);
+    check_path(path, "shared");
+    for (uint64_t i = 0; i < rounds / 100; i++) {
+        hf_store *handle = NULL;
+        struct hf_info info = HF_INFO_INIT;
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        CHECK(fd >= 0);
+        CHECK_RC(thread->number % 2 ? hf_open(&handle, path, &options) : hf_open_fd(&handle, fd, &options), HF_OK);
+        close(fd);
+        CHECK_RC(hf_incr(handle, "opened", 6, 1, NULL, NULL), HF_OK);
+        CHECK_RC(hf_info(handle, &info), HF_OK);
+        CHECK_EQ(info.stale, 0);
+        CHECK_RC(hf_close(&handle), HF_OK);
+    }
+    return NULL;
+}
+
+static void run_opens(void) {
+    struct thread threads[THREADS] = {0};
+    char text[24];
+    hf_store *first = check_create("shared", check_small_store(0));
+    CHECK_RC(hf_close(&first), HF_OK);
+    for (unsigned i = 0; i < THREADS; i++) {
+        threads[i].number = i;
+        CHECK_EQ(pthread_create(&threads[i].id, NULL, open_and_close, &threads[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i].id, NULL);
+    char path[CHECK_PATH];
+    first = check_open(check_path(path, "shared"), NULL);
+    snprintf(text, sizeof text, "%" PRIu64, rounds / 100 * THREADS);
+    check_value(first, "opened", text);
+    check_sound(first);
+    CHECK_RC(hf_close(&first), HF_OK);
+}
+
 int test_run(int argc, char **argv) {
     rounds = check_number(argc, argv, "--rounds", 20000);
     run(HF_MODE_STORE);
     run(HF_MODE_CACHE);
+    run_opens();
     return 0;
 }
