@@ -111,7 +111,7 @@ static int read_fresh(hf_store *handle) {
 }
 
 static int (*const reads[])(hf_store *) = {read_key, scan_key, read_fresh, check_store};
-enum { READS = sizeof reads / sizeof *reads, EVER = 1000000 };
+enum { READS = sizeof reads / sizeof *reads, EVER = INT32_MAX };
 
 /* Now and then, and then again and again. */
 static void read_disturbed(hf_store *handle, int (*read)(hf_store *), void (*hook)(const char *), int expected) {

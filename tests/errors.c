@@ -98,6 +98,9 @@ static void arguments_of_writes(hf_store *store) {
     REFUSED(hf_incr(NULL, "k", 1, 1, NULL, NULL));
     incr.condition = HF_IF_ABSENT;
     REFUSED(hf_incr(store, "k", 1, 1, &incr, NULL));
+    incr.condition = HF_ALWAYS;
+    incr.reserved = 1;
+    REFUSED(hf_incr(store, "k", 1, 1, &incr, NULL));
     REFUSED(hf_append(NULL, "k", 1, "v", 1, NULL));
     REFUSED(hf_append(store, "k", 1, NULL, 1, NULL));
     CHECK_RC(hf_append(store, "k", 1, large, 1 << 20, NULL), HF_ERR_TOOBIG);

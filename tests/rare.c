@@ -101,6 +101,12 @@ static void equal_tags(void) {
         check_sound(store);
         CHECK_RC(hf_clear(store), HF_OK);
     }
+    for (unsigned i = 0; i < 4; i++)
+        check_put(store, keys[i], keys[i]);
+    spot_of("c").view.entry->flags ^= 1; /* the first of them is damaged */
+    repaired(1);
+    CHECK(!has("c") && has(keys[1]) && has(keys[2]) && has(keys[3]));
+    CHECK_RC(hf_clear(store), HF_OK);
     /* A word with that tag that names no blocks of this heap. */
     check_put(store, "c", "c");
     *hf__slot_at(store->region, 0) = hf__word(place_of("c").tag, 0, 2, 4096);
@@ -228,13 +234,15 @@ static void larger_than_the_heap(void) {
 static void expired_entries(void) {
     open_tiny(4, 64, HF_MODE_STORE);
     CHECK_RC(put_blocks("own", 4, 100000), HF_OK);
-    CHECK_RC(put_blocks("later", 4, 200000), HF_OK);
-    CHECK_RC(put_blocks("sooner", 4, 50000), HF_OK);
+    CHECK_RC(put_blocks("later", 2, 200000), HF_OK);
+    CHECK_RC(put_blocks("sooner", 2, 50000), HF_OK);
+    CHECK_RC(put_blocks("between", 2, 70000), HF_OK);
+    CHECK_RC(put_blocks("last", 2, 300000), HF_OK);
     CHECK_RC(put_blocks("forever", 4, 0), HF_OK);
     CHECK_RC(put_blocks("gone", 14, 2), HF_OK);
     check_sleep_ms(5);
     CHECK_RC(put_blocks("own", 18, 0), HF_ERR_FULL); /* the expired one has gone, and it is not enough */
-    CHECK(has("own") && has("later") && has("sooner") && has("forever") && !has("gone"));
+    CHECK(has("own") && has("later") && has("sooner") && has("between") && has("last") && has("forever") && !has("gone"));
     CHECK_RC(put_blocks("own", 8, 0), HF_OK);
     close_sound();
 }
@@ -266,12 +274,10 @@ static void unowned_blocks(void) {
     enum { BUCKETS = 16, BLOCKS = 128 };
     open_tiny(BUCKETS, BLOCKS, HF_MODE_CACHE);
     size_t size = store->region->geometry.file_size;
-    CHECK_RC(hf_close(&store), HF_OK);
-    void *gap = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* which that mapping has left */
-    unsigned char *hole = mmap(NULL, size + (1 << 20), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(gap != MAP_FAILED && hole != MAP_FAILED && munmap(hole, size) == 0);
-    open_tiny(BUCKETS, BLOCKS, HF_MODE_CACHE);
-    CHECK(store->region->base == hole); /* or this test shows nothing */
+    unsigned char *hole = mmap(NULL, size + HF__PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(hole != MAP_FAILED);
+    CHECK(mremap(store->region->base, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, hole) == hole);
+    store->region->base = hole;
     char key[16];
     for (unsigned i = 0; i < BLOCKS / 2 - 1; i++) {
         snprintf(key, sizeof key, "%u", i);
@@ -296,8 +302,7 @@ static void unowned_blocks(void) {
     repaired(0);
     CHECK_RC(put_blocks("k", 2, 0), HF_OK);
     close_sound();
-    munmap(hole + size, 1 << 20);
-    munmap(gap, size);
+    munmap(hole + size, HF__PAGE);
 }
 
 /* Fills the stripe; a put that needs the reserve to travel must be refused, whatever is wrong with the reserve. */
@@ -318,15 +323,17 @@ static void refused_with_reserve(uint32_t at, uint32_t len, uint32_t backwards) 
 
 /* The entry before the reserve, and those that the hand of a cache passes, name no slot. */
 static void nameless_entries(void) {
-    char key[2] = "a";
+    char key[2] = "A";
     open_tiny(8, 64, HF_MODE_STORE);
-    while (put_blocks(key, 4, 0) == HF_OK)
+    while (put_blocks(key, 2, 0) == HF_OK)
         key[0]++;
-    CHECK_RC(hf_delete(store, "b", 1, 0), HF_OK);
-    hf__entry_at(store->region, header()->reserve_at - 4)->slot = UINT32_MAX;
+    for (key[0] = 'B'; key[0] < 'B' + 10; key[0] += 2) /* holes that are too small for what follows */
+        CHECK_RC(hf_delete(store, key, 1, 0), HF_OK);
+    hf__entry_at(store->region, header()->reserve_at - 2)->slot = UINT32_MAX;
     header()->backwards = 1;
-    CHECK_RC(put_blocks("new", 6, 0), HF_ERR_FULL);
+    CHECK_RC(put_blocks("new", 4, 0), HF_ERR_FULL);
     repaired(1);
+    CHECK_RC(put_blocks("new", 4, 0), HF_OK);
     close_sound();
     open_tiny(16, 64, HF_MODE_CACHE);
     for (key[0] = 'a'; key[0] < 'a' + 16; key[0]++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The sizes that a new store would get, for many wishes at random, most of which no test could fulfil: none may break a promise or
- * be one that an open refuses. Knows the library inside, and makes no store. */
+/* The sizes that a new store would get, for many wishes at random, most of which no test could fulfil: none may break a promise,
+ * or be one that an open refuses. Knows the library inside, and makes no store. */
 #include "check.h"
 #include "internal.h"
 
