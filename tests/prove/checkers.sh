@@ -80,8 +80,7 @@ run_valgrind() {
 
 run_valgrinds() {
     programs=0
-    ninja -C "$plain" --quiet tests/verbs tests/verbs_more tests/rare tests/errors tests/damage tests/open tests/api \
-        tests/allocations >/dev/null || exit 3
+    ninja -C "$plain" --quiet tests/verbs tests/verbs_more tests/rare tests/errors tests/damage tests/open tests/api >/dev/null || exit 3
     run_valgrind verbs
     run_valgrind rare expired-entries damaged-reserve lost-reserve overlaps
     run_valgrind errors arguments odd-descriptors several-stores
@@ -90,7 +89,6 @@ run_valgrinds() {
         run_valgrind damage
         run_valgrind open
         run_valgrind api
-        run_valgrind allocations allocations
     fi
     tell "$programs programs under valgrind"
 }
@@ -126,7 +124,7 @@ build_for_coverage() {
 run_for_coverage() {
     local names=() name
     if [ "$form" = short ]; then
-        for name in api verbs verbs_more open errors rare busy damage allocations forks; do
+        for name in api verbs verbs_more open errors rare busy damage sizes words forks; do
             nice -n 5 "$work/coverage/tests/$name" >"$work/coverage-test.log" 2>&1 ||
                 { echo "$name failed"; tail -n 3 "$work/coverage-test.log"; faults=$((faults + 1)); }
         done
@@ -147,7 +145,7 @@ run_coverage() {
     local targets=() lines branches least_lines=$full_lines least_branches=$full_branches
     if [ "$form" = short ]; then
         least_lines=$short_lines least_branches=$short_branches
-        for name in api verbs verbs_more open errors limits rare busy damage allocations forks; do targets+=("tests/$name"); done
+        for name in api verbs verbs_more open errors limits rare busy damage sizes words forks; do targets+=("tests/$name"); done
     fi
     build_for_coverage "${targets[@]}"
     rm -rf "$work/counters"
