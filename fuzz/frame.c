@@ -27,8 +27,8 @@ uint64_t fuzz_random(uint64_t *state) {
     return x ^ x >> 31;
 }
 
-uint64_t fuzz_below(uint64_t *state, uint64_t bound) {
-    return fuzz_random(state) % bound;
+size_t fuzz_below(uint64_t *state, size_t bound) {
+    return (size_t)(fuzz_random(state) % bound);
 }
 
 static void too_long(int number) {

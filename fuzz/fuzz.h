@@ -29,7 +29,7 @@ __attribute__((noreturn)) void fuzz_failed(const char *file, int line, const cha
 extern unsigned fuzz_cpu_ms;
 
 uint64_t fuzz_random(uint64_t *state);
-uint64_t fuzz_below(uint64_t *state, uint64_t bound); /* 0 to bound - 1 */
+size_t fuzz_below(uint64_t *state, size_t bound); /* 0 to bound - 1 */
 
 /* ---- The engine's side: either engine calls these, in frame.c ... -------------------------------------------------------- */
 

@@ -147,7 +147,7 @@ static void begin(uint8_t choice, struct model *model) {
     hf__geometry_parts(&geometry);
     *model = (struct model){.evicts = geometry.mode == HF_MODE_CACHE};
     scene.fd = image_empty(&geometry);
-    scene.size = geometry.file_size;
+    scene.size = (size_t)geometry.file_size;
     scene.store = NULL;
     open_scene();
 }

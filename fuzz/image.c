@@ -159,7 +159,7 @@ static void make(struct image *image, const struct plan *plan) {
         put_key(image, store, i);
     MUST(hf_check(store, NULL, NULL) == HF_OK);
     MUST(hf_close(&store) == HF_OK);
-    image->size = geometry.file_size;
+    image->size = (size_t)geometry.file_size;
     image->bytes = malloc(image->size);
     MUST(image->bytes && pread(fd, image->bytes, image->size, 0) == (ssize_t)image->size);
     close(fd);

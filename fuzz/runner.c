@@ -144,7 +144,7 @@ static void run_round(uint64_t seed, uint64_t round, const char *write_to) {
     if (input_count > 0)
         input = inputs[fuzz_below(&random, input_count)];
     engine_random = fuzz_random(&random);
-    for (uint64_t changes = 1 + fuzz_below(&random, 8); changes > 0; changes--)
+    for (size_t changes = 1 + fuzz_below(&random, 8); changes > 0; changes--)
         input.size = LLVMFuzzerCustomMutator(input.data, input.size, INPUT_MAX, (unsigned)fuzz_random(&random));
     FILE *file = write_to ? fopen(write_to, "wb") : NULL;
     if (write_to && (!file || fwrite(input.data, 1, input.size, file) != input.size || fclose(file) != 0))
