@@ -16,6 +16,7 @@
 
 #define AHEAD 2u /* buckets whose entries are fetched while one is looked at */
 #define CRASH_JUMP (1ull << 40)
+#define BELIEVED (HF__STAMP_LIMIT - 2 * CRASH_JUMP) /* so that no jump from a stamp that stays can pass the limit */
 
 struct recovery {
     const struct hf__region *region;
@@ -28,7 +29,7 @@ struct recovery {
 };
 
 static bool sound(const struct recovery *recovery, const struct hf__spot *spot) {
-    if (hf__load(&spot->view.entry->stamp) >= HF__STAMP_LIMIT || spot->view.version >= HF__STAMP_LIMIT)
+    if (hf__load(&spot->view.entry->stamp) >= BELIEVED || spot->view.version >= BELIEVED)
         return false;
     return recovery->how != HF__RECOVER_VERIFY || hf__checksum_fits(recovery->region, &spot->view);
 }
@@ -246,7 +247,7 @@ static void store_counters(const struct recovery *recovery) {
     struct hf__stripe *header = recovery->header;
     const struct hf__geometry *geometry = &recovery->region->geometry;
     bool above = header->next_stamp > recovery->highest || HF_PLANTED(COUNTER_TRUSTED);
-    bool believed = above && header->next_stamp < HF__STAMP_LIMIT;
+    bool believed = above && header->next_stamp < BELIEVED;
     bool jump = recovery->how == HF__RECOVER_VERIFY && !HF_PLANTED(NO_JUMP);
     header->next_stamp = (believed ? header->next_stamp : recovery->highest + 1) + (jump ? CRASH_JUMP : 0);
     hf__store(&header->entries, recovery->entries);
