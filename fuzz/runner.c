@@ -25,8 +25,8 @@ struct input {
     size_t size;
 };
 
-static struct input inputs[INPUTS_MAX];
-static size_t input_count;
+static struct input inputs[INPUTS_MAX]; /* to be mutated: the last ones */
+static size_t file_count;
 static uint64_t slowest_us;
 static char at[512]; /* what is run, for the message of a failure */
 
@@ -70,15 +70,14 @@ static void told_by(int number) {
 /* ---- Files ---------------------------------------------------------------------------------------------------------------- */
 
 static void run_file(const char *path) {
-    struct input *input = &inputs[input_count];
+    struct input *input = &inputs[file_count++ % INPUTS_MAX];
     FILE *file = fopen(path, "rb");
-    if (!file || input_count + 1 == INPUTS_MAX)
+    if (!file)
         wrong(path);
-    input->size = fread(input->data, 1, sizeof input->data, file);
-    if (ferror(file) || fgetc(file) != EOF)
+    input->size = fread(input->data, 1, sizeof input->data, file); /* more than the engine would give is left out */
+    if (ferror(file))
         wrong(path);
     fclose(file);
-    input_count++;
     snprintf(at, sizeof at, "... with the input %s\n", path);
     run(input);
 }
@@ -141,8 +140,8 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max) {
 static void run_round(uint64_t seed, uint64_t round, const char *write_to) {
     uint64_t random = seed * 1000003 + round;
     struct input input = {.size = 0};
-    if (input_count > 0)
-        input = inputs[fuzz_below(&random, input_count)];
+    if (file_count > 0)
+        input = inputs[fuzz_below(&random, file_count < INPUTS_MAX ? file_count : INPUTS_MAX)];
     engine_random = fuzz_random(&random);
     for (size_t changes = 1 + fuzz_below(&random, 8); changes > 0; changes--)
         input.size = LLVMFuzzerCustomMutator(input.data, input.size, INPUT_MAX, (unsigned)fuzz_random(&random));
@@ -221,7 +220,7 @@ int main(int argc, char **argv) {
         run_round(wishes.seed, wishes.one, wishes.write_to);
     else
         rounds = run_rounds(&wishes);
-    fprintf(stderr, "%zu files and %" PRIu64 " mutations, the slowest took %" PRIu64 " ms of CPU time\n", input_count, rounds,
+    fprintf(stderr, "%zu files and %" PRIu64 " mutations, the slowest took %" PRIu64 " ms of CPU time\n", file_count, rounds,
             slowest_us / 1000);
     return 0;
 }
