@@ -66,7 +66,7 @@ static int mark_in_use(const struct hf__region *region) {
 /* Before the first stamp is given after a machine crash: recover.c has made the counters jump ahead of what was given and lost,
  * and should the jump be lost, too, the next crash would repeat it. */
 static int sync_stripes(const struct hf__region *region) {
-    return hf__file_sync(hf__stripe_at(region, 0), region->geometry.index_at - region->geometry.stripes_at);
+    return hf__file_sync(hf__stripe_at(region, 0), (size_t)(region->geometry.index_at - region->geometry.stripes_at));
 }
 
 static int become_first(const struct hf__region *region, const struct hf__identity *identity) {

@@ -28,9 +28,9 @@ if ! echo 'int main(void) { return sizeof(void *) != 4; }' | gcc -m32 -x c -o "$
 fi
 [ -x "$plain" ] || { echo "builds.sh: there is no ordinary build: meson setup $top/plain && ninja -C $top/plain"; exit 3; }
 
-# build NAME COMPILER-AS-MESON-WRITES-IT
+# build NAME COMPILER-AS-MESON-WRITES-IT MORE-ARGUMENTS-AS-IT-WRITES-THEM
 build() {
-    local options=(--werror -Dc_args=-Wno-error=conversion)
+    local options=(--werror "-Dc_args=['-Wno-error=conversion'$3]")
     [ "$how" = full ] || options+=(-Doptimization=1)
     printf '[binaries]\nc = %s\ncpp = '\''false'\''\n' "$2" >"$dir/$1.ini"
     rm -rf "${dir:?}/$1"
@@ -79,8 +79,9 @@ foreign() {
     bash "$root/tests/foreign.sh" "$@" >"$dir/foreign.log" 2>&1
 }
 
-build musl-64 "'musl-gcc'"
-build glibc-32 "['gcc', '-m32']"
+# Debian's musl comes without the kernel's headers.
+build musl-64 "'musl-gcc'" ", '-idirafter', '/usr/include', '-idirafter', '/usr/include/$(gcc -print-multiarch)'"
+build glibc-32 "['gcc', '-m32']" ''
 for name in "${builds[@]}"; do
     : >"$dir/$name.tests"
     if [ "$how" = full ]; then
