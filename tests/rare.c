@@ -403,6 +403,25 @@ static void lost_reserves(void) {
         lost_reserve(from_end);
 }
 
+/* Stamps just below and just above what is believed: whatever stays, one repair is enough. */
+static void last_stamps(void) {
+    for (unsigned i = 0; i < 64; i++) {
+        uint64_t stamp = (1ull << 62) - 32 + i;
+        check_at("stamp 2^62 %+d", (int)i - 32);
+        open_tiny(2, 64, HF_MODE_STORE);
+        check_put(store, "key", "value");
+        check_put(store, "old", "value");
+        header()->next_stamp = stamp;
+        CHECK_RC(hf_repair(store, NULL), HF_OK);
+        check_sound(store);
+        spot_of("key").view.entry->stamp = stamp;
+        seal(spot_of("key").view.entry);
+        CHECK_RC(hf_repair(store, NULL), HF_OK);
+        CHECK(has("old"));
+        close_sound();
+    }
+}
+
 /* A file with the number of one that was deleted, made since: the time of its birth tells. */
 static void same_inode(void) {
     char path[CHECK_PATH];
@@ -457,6 +476,7 @@ int test_run(int argc, char **argv) {
         {"nameless-entries", nameless_entries},
         {"damaged-reserve", damaged_reserve},
         {"lost-reserve", lost_reserves},
+        {"last-stamps", last_stamps},
         {"same-inode", same_inode},
         {"overlaps", overlaps},
     };

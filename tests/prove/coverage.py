@@ -4,12 +4,14 @@
 
 A condition counts twice: once for being true, once for being false. What stands in a header counts once, not once for each file
 that includes it. Left out is what only the test build has: the conditions of HF_POINT and HF_PLANTED (fault.h), those inside of
-a block that a planted bug guards, and what stands between #ifdef HF_TEST and its end. Nothing else is left out.
+a block that a planted bug guards or asked only when one is planted, and what stands between #ifdef HF_TEST and its end. Nothing
+else is left out.
 
     coverage.py EXPORT.json ROOT [--missing]      the last line is "lines branches", in percent; --missing lists what was not reached
 """
 import json
 import os
+import re
 import sys
 
 
@@ -21,7 +23,7 @@ def load(path, root):
 
 
 def lines_for_tests(path):
-    """The lines of a source inside `if (HF_PLANTED(...)) {` blocks and #ifdef HF_TEST."""
+    """The lines of a source inside `if (HF_PLANTED(...)) {` blocks and #ifdef HF_TEST, and those with `HF_PLANTED(...) && more`."""
     end, lines = None, set()
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
@@ -31,6 +33,9 @@ def lines_for_tests(path):
                     end = None
             elif line.strip().startswith("if (HF_PLANTED(") and line.rstrip().endswith("{"):
                 end = line[: len(line) - len(line.lstrip())] + "}"
+                lines.add(number)
+            elif re.search(r"(?<!!)HF_PLANTED\(\w+\) &&|!HF_PLANTED\(\w+\) \|\|", line):
+                lines.add(number)
             elif line.startswith("#ifdef HF_TEST"):
                 end = "#e"
     return lines
