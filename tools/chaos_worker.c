@@ -105,12 +105,22 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
+static void sleep_us(uint64_t microseconds) {
+    struct timespec time = { .tv_sec = (time_t)(microseconds / 1000000), .tv_nsec = (long)(microseconds % 1000000) * 1000 };
+    nanosleep(&time, NULL);
+}
+
+/* A machine that is short of memory for a moment is asked again for five seconds. */
 static bool start_thread(struct crew *crew, unsigned thread, pthread_t *id) {
     struct thread_start *start = malloc(sizeof *start);
     if (!start)
         return false;
     *start = (struct thread_start){ .crew = crew, .thread = thread };
-    return pthread_create(id, NULL, thread_main, start) == 0;
+    for (unsigned try = 0; (errno = pthread_create(id, NULL, thread_main, start)) == EAGAIN && try < 500; try++)
+        sleep_us(10000);
+    if (errno)
+        free(start);
+    return errno == 0;
 }
 
 /* The slot tells the parent of all whose death to wait for, so it is filled before the first call. */
@@ -122,11 +132,6 @@ static void child_main(struct crew *crew, pid_t parent, uint64_t random) {
     if (getppid() == parent)
         work(crew, crew->chaos->threads, CHILD_CALLS);
     _exit(0);
-}
-
-static void sleep_us(uint64_t microseconds) {
-    struct timespec time = { .tv_sec = (time_t)(microseconds / 1000000), .tv_nsec = (long)(microseconds % 1000000) * 1000 };
-    nanosleep(&time, NULL);
 }
 
 /* One child; some are killed by this process, and the next goes on in their slot. */

@@ -81,6 +81,7 @@ chaos() {
 begin() {
     store=$1
     shift
+    rm -f "$store" # what a run that failed left
     "$holdfast" chaos "$store" --report "$store.json" "$@" >"$store.out" 2>&1 &
     running="$running $!"
 }
