@@ -10,7 +10,7 @@
  *
  * Afterwards the store can be worked with.
  *
- *     head: image | which of the two | how the recovery is reached | -
+ *     head: image | which of the two | how the recovery is reached | whether the entries' checksums are made to fit
  *     records: the mutations (struct patch)
  */
 #include "image.h"
@@ -57,10 +57,11 @@ static struct hf__stripe *header_of(const struct mutated *mutated, void *bytes, 
     return hf__stripe_at(&region, stripe);
 }
 
-static void set_operation(const struct mutated *mutated, uint32_t operation) {
+/* Something is in flight in every stripe. */
+static void set_operations(const struct mutated *mutated) {
     for (uint32_t stripe = 0; stripe < mutated->image->region.geometry.stripes; stripe++) {
         struct hf__record *record = &header_of(mutated, mutated->bytes, stripe)->record;
-        record->operation = operation ? record->operation % 8 + 1 : 0;
+        record->operation = record->operation % 8 + 1;
     }
 }
 
@@ -135,7 +136,9 @@ void fuzz_one(const uint8_t *data, size_t size) {
         mutate(&mutated, &patch);
     }
     if (mutated.derived)
-        set_operation(&mutated, 1);
+        set_operations(&mutated);
+    else if (records.head[3] % 2)
+        patch_entry_checksums(image, mutated.bytes, image->size);
     int fd = image_file(image->bytes, image->size);
     image_identify(fd, IMAGE_FITTING);
     hf_store *store = recovered(&mutated, fd, records.head[2] % HOWS);

@@ -9,14 +9,15 @@
 
 #define FAR_AWAY UINT64_C(4102444800000) /* the year 2100 */
 
-/* Stripes, buckets and blocks of each, how many keys. The large one has an entry whose blocks its slot word cannot tell. */
+/* Stripes, buckets and blocks of each, how many keys. The crowded one has slots and blocks for few more; the large one an entry
+ * whose blocks its slot word cannot tell. */
 static const struct plan {
     uint32_t mode, stripes, buckets, blocks;
     unsigned keys;
 } plans[IMAGE_KINDS] = {
     [IMAGE_STORE] = {HF_MODE_STORE, 2, 4, 256, 24},
     [IMAGE_CACHE] = {HF_MODE_CACHE, 2, 4, 128, 24},
-    [IMAGE_CROWDED] = {HF_MODE_STORE, 1, 3, 256, 19},
+    [IMAGE_CROWDED] = {HF_MODE_STORE, 1, 3, 128, 19},
     [IMAGE_LARGE] = {HF_MODE_CACHE, 1, 1, 16512, 4},
 };
 

@@ -53,11 +53,11 @@ fi
 # Each leaves NAME.plain and NAME.engine, and NAME.faults with a line for each fault.
 run_target() {
     local name=$1 seed=$RANDOM corpus=fuzz/corpus/$1
-    timeout $((plain_seconds * 5 + 60)) "$dir/build/fuzz/${plain}_$name" "$corpus" --seconds "$plain_seconds" --seed "$seed" \
+    timeout --foreground $((plain_seconds * 5 + 60)) "$dir/build/fuzz/${plain}_$name" "$corpus" --seconds "$plain_seconds" --seed "$seed" \
         >/dev/null 2>"$work/$name.plain" || echo "$name, plain runner, status $?" >>"$work/$name.faults"
     [ -n "$engine" ] || return 0
     mkdir -p "$work/$name.corpus"
-    timeout $((engine_seconds * 2 + 120)) "$dir/build/fuzz/${engine}_$name" "$work/$name.corpus" "$corpus" -max_len=1024 \
+    timeout --foreground $((engine_seconds * 2 + 120)) "$dir/build/fuzz/${engine}_$name" "$work/$name.corpus" "$corpus" -max_len=1024 \
         -max_total_time="$engine_seconds" -timeout=60 -print_final_stats=1 -artifact_prefix="$dir/found/$name-" \
         >/dev/null 2>"$work/$name.engine" || echo "$name, libFuzzer, status $?" >>"$work/$name.faults"
 }
