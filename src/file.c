@@ -141,10 +141,27 @@ int hf__file_begin(struct hf__new_file *file, const char *path, uint32_t mode) {
 
 static int link_to(const struct hf__new_file *file, const char *name) {
     char proc[64];
-    if (file->temporary)
-        return link(file->temporary, name);
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", file->fd);
     return linkat(AT_FDCWD, proc, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+}
+
+static int renamed(struct hf__new_file *file) {
+    free(file->temporary);
+    file->temporary = NULL;
+    return 0;
+}
+
+/* Under a name that must be free. In one step where the file system can, so that no removal of the temporary name can fail. */
+static int name_as(struct hf__new_file *file) {
+    if (!file->temporary)
+        return link_to(file, file->path);
+#ifdef RENAME_NOREPLACE
+    if (renameat2(AT_FDCWD, file->temporary, AT_FDCWD, file->path, RENAME_NOREPLACE) == 0)
+        return renamed(file);
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+#endif
+    return link(file->temporary, file->path);
 }
 
 /* Over a file that may be there already. */
@@ -158,11 +175,7 @@ static int rename_to(struct hf__new_file *file) {
         file->temporary = name;
     }
     HF_POINT("file:rename");
-    if (rename(file->temporary, file->path) != 0)
-        return -1;
-    free(file->temporary);
-    file->temporary = NULL;
-    return 0;
+    return rename(file->temporary, file->path) == 0 ? renamed(file) : -1;
 }
 
 /* So that the name outlasts a power failure. Best effort: not every file system can. */
@@ -176,7 +189,7 @@ static void sync_directory(const char *path) {
 
 int hf__file_commit(struct hf__new_file *file, bool replace) {
     HF_POINT("file:link");
-    int failed = replace ? rename_to(file) : link_to(file, file->path);
+    int failed = replace ? rename_to(file) : name_as(file);
     if (failed && errno == EEXIST)
         return HF_EXISTS;
     if (failed && errno == ENOENT && access("/proc/self/fd", F_OK) != 0)

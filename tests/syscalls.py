@@ -21,7 +21,7 @@ import tempfile
 sys.dont_write_bytecode = True  # nothing is left in the sources
 # pylint: disable=wrong-import-position
 from syscalls_case import FIU, Call, Place, ToolRun, make_image, run  # noqa: E402
-from syscalls_tables import BEGUN_ANEW, COMMANDS, ERRORS, LASTING, NEVER_PASSED_OVER, WAITING  # noqa: E402
+from syscalls_tables import BEGUN_ANEW, COMMANDS, ERRORS, LASTING, NEVER_PASSED_OVER, UNDER_VALGRIND, WAITING  # noqa: E402
 
 MOST = 80  # of one kind within a call; more means that it tries for ever
 
@@ -71,8 +71,8 @@ class Attack:
 
     @staticmethod
     def judge_decision(case, hit, n, error, outcome):
-        """Was it right to go on, or to refuse? The second fsync of a copy is that of the directory, which is a best effort."""
-        decides = NEVER_PASSED_OVER.match(str(hit)) or (case.title.startswith('copy') and n == 1 and str(hit).startswith('fsync'))
+        """Was it right to go on, or to refuse? The second fsync is that of the directory, which is a best effort."""
+        decides = NEVER_PASSED_OVER.match(str(hit)) or (n == 1 and str(hit).startswith('fsync'))
         failed, less = case.has_failed(outcome), 'read-only check' in outcome.err
         if not failed and not less and decides and error not in ('EINTR', 'EAGAIN'):
             return ['it went on all the same']
@@ -143,7 +143,7 @@ class Attack:
             print('not done: runs under valgrind, which is not installed')
         elif full:
             under = ['valgrind', '-q', '--leak-check=full', '--show-leak-kinds=all', '--error-exitcode=99']
-            wanted += [Call(self.options.program, name, under=under) for name in names]
+            wanted += [Call(self.options.program, name, under=under) for name in UNDER_VALGRIND]
         return [case for case in wanted if not self.options.only or str(case) in self.options.only]
 
     def everything(self):

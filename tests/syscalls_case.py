@@ -161,8 +161,9 @@ class Case:
             self.record(place)
             self.blind = blind
             before, inside = self.window(self.clean.trace)
-            opens = [line for line in before + inside if line.startswith('openat(')]
-            self.tmpfile = next(i for i, line in enumerate(opens, 1) if 'O_TMPFILE' in line)
+            opens = [line for line in inside if line.startswith('openat(')]
+            first = next(i for i, line in enumerate(opens, 1) if 'O_TMPFILE' in line)
+            self.tmpfile = first + sum(line.startswith('openat(') for line in before)
         place.put_back(self.state, None)
         self.old = place.dump(place.store)
         self.clean = self.perform(place)

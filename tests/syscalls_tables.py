@@ -44,11 +44,11 @@ ERRORS = {name: errors.split() for name, errors in ERRORS.items()}
 LASTING = {name: [error for error in errors if error not in ('EINTR', 'EAGAIN')][-1:] for name, errors in ERRORS.items()}
 
 # Whoever goes on after one of these has failed, but for an interruption, says that something is done which is not.
-NEVER_PASSED_OVER = re.compile(r'(fallocate|ftruncate|link|linkat|memfd_create|msync|pwrite64|rename)\('
+NEVER_PASSED_OVER = re.compile(r'(fallocate|ftruncate|link|linkat|memfd_create|msync|pwrite64|rename|renameat2)\('
                                r'|fcntl\(\d+, F_OFD_SETLK, {l_type=F_(RD|WR)LCK')
 
 # What opening a store begins anew when it is interrupted (holdfast.h).
-BEGUN_ANEW = re.compile(r'(openat|pread64|pwrite64|fallocate|ftruncate|fstatfs|msync|getrandom)\(|fcntl\(\d+, F_OFD_SETLK')
+BEGUN_ANEW = re.compile(r'(openat|pread64|pwrite64|fallocate|ftruncate|fstatfs|msync|fsync|getrandom)\(|fcntl\(\d+, F_OFD_SETLK')
 
 # A call that asks again and again until another process lets go: so many of each kind are enough.
 WAITING = {'open-waits': 6}
@@ -104,6 +104,10 @@ COMMANDS = [
     Command('help put'),
     Command('--version'),
 ]
+
+# Those that allocate, map or open; a second witness beside what the program counts of itself.
+UNDER_VALGRIND = ('open', 'open-joins', 'create', 'open_fd-creates', 'open_anonymous', 'copy', 'copy-replaces', 'get_dup', 'scan',
+                  'sync', 'info')
 
 # What a call of the library (syscalls_calls.c) does to the store, if it is not NOTHING.
 CHANGES = {'put': ONE, 'put-waits': ONE, 'put-wakes': ONE, 'put-recovers': ONE, 'delete': ONE, 'take': ONE, 'incr': ONE,
