@@ -94,7 +94,7 @@ job() {
 }
 
 if [ "$how" = full ]; then
-    search_options=(-O2 -DCOLLAPSE) seconds=1200
+    search_options=(-O2 -DCOLLAPSE) seconds=7200
     job sound deaths -DOPS=4 -DREADS=2 -DKILLS=1
     job sound reuse -DOPS=6 -DREADS=2 -DKILLS=0 -DKEYS=1 -DBLOCKS=2
     job sound tags -DOPS=4 -DREADS=2 -DKILLS=0 -DTAGS=2
