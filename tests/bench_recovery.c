@@ -89,8 +89,8 @@ int test_run(int argc, char **argv) {
     store = check_create("full", options);
     uint64_t entries = fill();
     CHECK_RC(hf_info(store, &info), HF_OK);
-    printf("%" PRIu64 " MiB, %" PRIu64 " entries of 16 + 100 bytes in %u stripes; %" PRIu64 " deaths in an update, seed %" PRIu64 "\n",
-           info.file_size >> 20, entries, info.stripes, deaths, seed);
+    printf("%" PRIu64 " MiB, %" PRIu64 " entries of 16 + 100 bytes in %u stripes; ", info.file_size >> 20, entries, info.stripes);
+    printf("%" PRIu64 " deaths in an update, seed %" PRIu64 "\n", deaths, seed);
     measure(entries, deaths, seed, &at);
     tell("repair of the stripe", repair_us, deaths);
     tell("the write that meets it", write_us, deaths);
