@@ -5,7 +5,7 @@
 #     syscalls.sh short|full DIR      with a build in DIR/plain
 #
 # short: errors take turns, on stores in use: a minute on two cores. full: every error that fits, on stores that nobody has opened
-# yet and on copied ones too, with errors that stay, and under valgrind: half an hour.
+# yet and on copied ones too, with errors that stay, and under valgrind: a quarter of an hour.
 set -u
 mode=${1:-} plain=${2:-}/plain
 case $mode in
