@@ -17,10 +17,6 @@ void hf__say(const char *format, ...) {
     errno = kept;
 }
 
-int hf__result(int result) {
-    return result < 0 ? hf__fail(result, "%s", hf_result_text(result)) : result;
-}
-
 const char *hf_explain(void) {
     return sentence;
 }

@@ -24,7 +24,11 @@ static inline int hf__fail_errno(const char *what) {
     return errno == ENOMEM ? HF_ERR_MEMORY : HF_ERR_SYSTEM;
 }
 /* ... the sentence of hf_result_text, for the failures of get and put; answers (0 and above) pass through. */
-int hf__result(int result);
+static inline int hf__result(int result) {
+    if (result < 0)
+        hf__say("%s", hf_result_text(result));
+    return result;
+}
 
 /* options.c: copies a sized struct of the caller into ours, zero-filled; false if a byte we do not know is set. */
 bool hf__sized(void *ours, size_t our_size, const void *theirs);
