@@ -58,6 +58,10 @@ static inline bool hf__swap_if(uint64_t *at, uint64_t expected, uint64_t value) 
     return __atomic_compare_exchange_n(at, &expected, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
+static inline bool hf__swap_if32(uint32_t *at, uint32_t expected, uint32_t value) {
+    return __atomic_compare_exchange_n(at, &expected, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 /* ThreadSanitizer does not model fences; under it the words that carry the protocol are ordered by themselves. */
 #if defined(__SANITIZE_THREAD__)
 #define HF__TSAN 1

@@ -48,6 +48,7 @@
     X(CONSISTENT_FIRST,     "a lock is marked consistent, and released, before the stripe is repaired") \
     X(NEVER_CONSISTENT,     "a lock is not marked consistent after the repair") \
     X(NO_WAKE,              "a release wakes nobody") \
+    X(ORPHAN_KEPT,          "a lock that the kernel forgot stays locked") \
     X(TIMEOUT_IGNORED,      "the deadline is never reached") \
     X(PENDING_KEPT,         "glibc's pending entry is left behind by a timed-out lock") \
     X(UNMAP_HELD,           "a mapping is unmapped while a lock in it is held") \

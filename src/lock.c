@@ -7,11 +7,18 @@
  *
  * glibc 2.36 to 2.42 returns from a timed-out robust lock with its pending entry still set: when the thread ends, the kernel
  * would look at that address again, whatever is mapped there by then. Locking and unlocking any robust mutex clears it.
+ *
+ * The kernel forgets a lock whose owner calls execve in another thread than the first: that thread takes the first one's number
+ * before its list of locks is looked at, and no lock there bears that number. Who waits for a slice in vain therefore asks whether
+ * the owner's thread exists, and if not does what the kernel would have done.
  */
 #include "internal.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SLICE_US 1000000u
 
@@ -60,6 +67,28 @@ static int lock_until(pthread_mutex_t *mutex, uint64_t until_us) {
     return error;
 }
 
+#define FUTEX_WAITS 0x80000000u /* a robust mutex's word, as the kernel reads it: futex(2) */
+#define FUTEX_DIED 0x40000000u
+#define FUTEX_THREAD 0x3fffffffu
+
+static uint32_t *futex_word(pthread_mutex_t *mutex) {
+#ifdef __GLIBC__
+    return (uint32_t *)(void *)&mutex->__data.__lock;
+#else
+    return (uint32_t *)(void *)mutex + 1; /* musl: _m_lock */
+#endif
+}
+
+/* True: the owner's thread is no more, and the lock says so now. All writers live in one PID namespace. */
+static bool orphaned(pthread_mutex_t *mutex) {
+    uint32_t *word = futex_word(mutex), seen = hf__load32(word), thread = seen & FUTEX_THREAD;
+    if (thread == 0 || seen & FUTEX_DIED || HF_PLANTED(ORPHAN_KEPT))
+        return false;
+    if (syscall(SYS_tkill, (int)thread, 0) == 0 || errno != ESRCH)
+        return false;
+    return hf__swap_if32(word, seen, (seen & FUTEX_WAITS) | FUTEX_DIED);
+}
+
 /* In slices, so that a wake-up that an old kernel or C library loses costs a slice and not the deadline. */
 static int wait_for(pthread_mutex_t *mutex, uint32_t timeout_ms) {
     uint64_t deadline = timeout_ms == HF_FOREVER ? UINT64_MAX : hf__monotonic_us() + (uint64_t)timeout_ms * 1000;
@@ -67,7 +96,7 @@ static int wait_for(pthread_mutex_t *mutex, uint32_t timeout_ms) {
     do {
         uint64_t slice = hf__monotonic_us() + SLICE_US;
         error = lock_until(mutex, deadline < slice ? deadline : slice);
-    } while (error == ETIMEDOUT && (hf__monotonic_us() < deadline || HF_PLANTED(TIMEOUT_IGNORED)));
+    } while (error == ETIMEDOUT && (orphaned(mutex) || hf__monotonic_us() < deadline || HF_PLANTED(TIMEOUT_IGNORED)));
     return error;
 }
 

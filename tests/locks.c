@@ -3,9 +3,11 @@
  * What robust mutexes do to a program that is not careful: stopped and dead holders, closing while a lock is held, signal
  * handlers that write, and the entry that glibc leaves behind when a timed lock fails. Needs the test build of the library.
  */
+#include "fault.h"
 #include "layout.h"
 #include "puppet.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -80,6 +82,49 @@ static void stopped_holder(void) {
     check_value(store, "held", "new");
     check_put(store, "held", "mine");
     check_sound(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+/* ---- A holder that becomes another program ------------------------------------------------------------------------------- */
+
+static void become_sleep(const char *point) {
+    (void)point;
+    execl("/bin/sleep", "sleep", "20", (char *)NULL);
+    _exit(1);
+}
+
+static void *put_in_thread(void *store) {
+    hf__point_hook = become_sleep;
+    check_put(store, "held", "new");
+    return NULL;
+}
+
+static int exec_while_holding(void *store) {
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, put_in_thread, store), 0);
+    pthread_join(thread, NULL);
+    return 1;
+}
+
+/* In a thread that is not the first, where the kernel forgets its locks. The program it becomes lives on. */
+static void replaced_holder(void) {
+    hf_store *store = check_create("replaced", with_stripes(1));
+    struct hf_stats stats = HF_STATS_INIT;
+    int ends[2];
+    char none;
+    check_put(store, "held", "old");
+    CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
+    pid_t holder = check_spawn(exec_while_holding, store);
+    close(ends[1]);
+    CHECK_EQ(read(ends[0], &none, 1), 0); /* closed by the execve */
+    check_value(store, "held", "old");
+    check_put(store, "held", "mine");
+    CHECK_RC(hf_stats(store, &stats), HF_OK);
+    CHECK_EQ(stats.recoveries, 1);
+    check_sound(store);
+    kill(holder, SIGKILL);
+    CHECK(check_killed(check_wait(holder, 5)));
+    close(ends[0]);
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
@@ -368,6 +413,7 @@ static void logged_by_copy(void) {
 int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"stopped-holder", stopped_holder}, {"woken", woken},
+        {"replaced-holder", replaced_holder},
         {"killed-holder", killed_holder},   {"pending-entry", pending_entry},
         {"closed-held", closed_held},       {"reentered", reentered},         {"logged", logged},
         {"logged-by-copy", logged_by_copy},

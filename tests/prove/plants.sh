@@ -69,6 +69,7 @@ plant OVERFLOW_ZEROED crash_points --only 'put that spills'
 
 # Locks, forks, elections.
 plant NO_WAKE locks woken
+plant ORPHAN_KEPT locks replaced-holder
 plant TIMEOUT_IGNORED locks stopped-holder
 plant PENDING_KEPT locks pending-entry
 plant UNMAP_HELD locks closed-held
