@@ -9,8 +9,8 @@
  * would look at that address again, whatever is mapped there by then. Locking and unlocking any robust mutex clears it.
  *
  * The kernel forgets a lock whose owner calls execve in another thread than the first: that thread takes the first one's number
- * before its list of locks is looked at, and no lock there bears that number. Who waits for a slice in vain therefore asks whether
- * the owner's thread exists, and if not does what the kernel would have done.
+ * before its list of locks is looked at, and no lock there bears that number. Who waits for a slice in vain therefore asks
+ * whether the owner's thread exists, and if not does what the kernel would have done.
  */
 #include "internal.h"
 
