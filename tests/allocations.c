@@ -31,7 +31,8 @@ static int decide(const char *name, int *failnum, void **failinfo, unsigned *fla
 }
 
 __attribute__((constructor)) static void begin(void) {
-    static const char *const points[] = {"libc/mm/malloc", "libc/mm/calloc", "libc/mm/realloc", "libc/str/strdup"};
+    static const char *const points[] = {"libc/mm/malloc", "libc/mm/calloc", "libc/mm/realloc", "libc/str/strdup",
+                                         "libc/str/strndup"};
     const char *nth = getenv("HOLDFAST_FAILING_ALLOCATION");
     fiu_init(0);
     for (size_t i = 0; i < sizeof points / sizeof *points; i++)

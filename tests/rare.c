@@ -12,7 +12,7 @@
 const unsigned test_seconds = 60;
 
 static hf_store *store;
-static char bytes[1 << 20];
+static char bytes[2 << 20];
 
 static void open_tiny(uint32_t buckets, uint32_t blocks, uint32_t mode) {
     CHECK_RC(hf__open_tiny(&store, buckets, blocks, mode), HF_OK);
@@ -214,6 +214,7 @@ static void huge_entries(void) {
     struct hf__entry *entry = spot_of("huge").view.entry;
     entry->value_len += 4 * HUGE_BLOCKS * HF__BLOCK; /* past the end of the heap */
     CHECK(!has("huge"));
+    CHECK_RC(put_blocks("third", 2 * HUGE_BLOCKS, 0), HF_ERR_FULL);
     CHECK(violations() > 0);
     repaired(1);
     close_sound();
@@ -442,12 +443,12 @@ static void same_inode(void) {
 }
 
 /* Every entry in turn grows over the one behind it. Of the two the newer one stays. */
-static void overlaps(void) {
+static void overlaps_of(uint32_t blocks) {
     for (char older = 'a'; older < 'a' + 9; older++) {
         char key[2] = "a";
-        open_tiny(2, 64, HF_MODE_STORE);
+        open_tiny(2, 16 * blocks, HF_MODE_STORE);
         for (; key[0] < 'a' + 10; key[0]++)
-            CHECK_RC(put_blocks(key, 3, 0), HF_OK);
+            CHECK_RC(put_blocks(key, blocks, 0), HF_OK);
         key[0] = older;
         struct hf__spot spot = spot_of(key);
         spot.view.entry->value_len += HF__BLOCK;
@@ -459,6 +460,11 @@ static void overlaps(void) {
         CHECK(has(key));
         close_sound();
     }
+}
+
+static void overlaps(void) {
+    overlaps_of(3);
+    overlaps_of(7); /* one of them crosses a word of the map */
 }
 
 int test_run(int argc, char **argv) {
