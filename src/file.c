@@ -73,11 +73,30 @@ int hf__file_system_check(int fd) {
     return HF_OK;
 }
 
+/* Writes zeros behind the end of a file, up to a size; an errno. */
+static int extend(int fd, uint64_t size) {
+    static const char zeros[64 * 1024];
+    struct stat file;
+    if (fstat(fd, &file) != 0)
+        return errno;
+    for (uint64_t end = (uint64_t)file.st_size; end < size;) {
+        size_t part = size - end < sizeof zeros ? (size_t)(size - end) : sizeof zeros;
+        ssize_t written = pwrite(fd, zeros, part, (off_t)end);
+        if (written < 0 && errno != EINTR)
+            return errno;
+        end += written > 0 ? (uint64_t)written : 0;
+    }
+    return 0;
+}
+
+/* Where the file system cannot allocate, glibc writes into every block, and musl says so. */
 int hf__file_allocate(int fd, uint64_t size) {
     int error;
     do
         error = HF_PLANTED(NOT_ALLOCATED) ? ftruncate(fd, (off_t)size) : posix_fallocate(fd, 0, (off_t)size);
     while (error == EINTR);
+    if (error == EOPNOTSUPP)
+        error = extend(fd, size);
     errno = error;
     if (error == ENOSPC || error == EDQUOT)
         return hf__fail(HF_ERR_SYSTEM, "no room for the store's %llu bytes: free some, or ask for a smaller capacity",

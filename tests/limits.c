@@ -23,9 +23,9 @@ const unsigned test_seconds = 60;
 
 static void set_limit(int resource, rlim_t value) {
     struct rlimit limit;
-    CHECK_EQ(getrlimit((__rlimit_resource_t)resource, &limit), 0);
+    CHECK_EQ(getrlimit(resource, &limit), 0);
     limit.rlim_cur = value;
-    CHECK_EQ(setrlimit((__rlimit_resource_t)resource, &limit), 0);
+    CHECK_EQ(setrlimit(resource, &limit), 0);
 }
 
 static size_t files_in_directory(void) {

@@ -433,6 +433,11 @@ static void same_inode(void) {
     options.max_value = 1000;
     store = check_create("reborn", options);
     check_put(store, "key", "value");
+    if (hf__live(store->region)->birth == 0) {
+        printf("skipped: same-inode: file system or C library do not tell when a file was made\n");
+        close_sound();
+        return;
+    }
     hf__live(store->region)->birth ^= 1;
     CHECK_RC(hf_close(&store), HF_OK);
     store = check_open(check_path(path, "reborn"), NULL);
