@@ -93,10 +93,10 @@ static void look(int fd, const struct model *old, const struct model *new, struc
     for (unsigned number = 0; number < KNOWN_KEYS; number++) {
         struct known found;
         known_read(store, number, &found);
-        bool is_new = known_same(&found, &new->keys[number]), is_old = known_same(&found, &old->keys[number]);
-        MUST(is_new || is_old || (old->evicts && !found.present));
+        MUST(known_same(&found, &old->keys[number]) || known_same(&found, &new->keys[number]) || (old->evicts && !found.present));
+        if (!found.present) /* nobody was told the version of what died */
+            found.version = old->keys[number].version;
         seen->keys[number] = found;
-        seen->keys[number].version = is_new && !is_old ? new->keys[number].version : old->keys[number].version;
     }
     seen->evicts = old->evicts;
     MUST(hf_close(&store) == HF_OK);
