@@ -49,10 +49,10 @@ equal "$total" 204
 all_back
 
 # ---- Four processes at once, on a real tree if there is one
-if [ -d /usr/include/linux ]; then
-    tree=/usr/include/linux
+if [ -d /usr/include/linux/netfilter ]; then
+    tree=/usr/include/linux/netfilter
 else
-    note 'there is no /usr/include/linux: a generated tree was used'
+    note 'there is no /usr/include/linux/netfilter: a generated tree was used'
 fi
 rm "$store"
 run 0 create "$store" --capacity 64M --max-value 2M
