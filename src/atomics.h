@@ -100,6 +100,13 @@ static inline void hf__in_order(void) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+/* Starts to fetch the line at an address, whatever lies there. gcc takes a function that does nothing but prefetch for one without
+ * effect, and drops its calls: the empty instruction tells it otherwise. */
+static inline void hf__fetch(const void *at) {
+    __builtin_prefetch(at);
+    __asm__ volatile("");
+}
+
 /* From this size on memcpy may use non-temporal stores, which a release store does not order. */
 #define HF__STREAMING (128u * 1024)
 

@@ -134,8 +134,8 @@ void hf__step(struct hf__stripe *stripe, enum hf__step step);
 static inline void hf__fetch_place(const struct hf__region *region, const struct hf__place *place) {
     const char *header = (const char *)hf__stripe_at(region, place->stripe);
     for (uint32_t line = 0; line < sizeof(struct hf__stripe) / HF__LINE; line++)
-        __builtin_prefetch(header + line * HF__LINE, 1);
-    __builtin_prefetch(hf__bucket_at(region, place->stripe, place->home), 1);
+        hf__fetch(header + line * HF__LINE);
+    hf__fetch(hf__bucket_at(region, place->stripe, place->home));
 }
 
 /* table.c: find, publish and empty slots of a locked stripe. */

@@ -81,11 +81,11 @@ void hf__fetch_room(const struct hf__region *region, uint32_t stripe) {
     uint32_t cursor = hf__stripe_at(region, stripe)->cursor;
     if (cursor >= region->geometry.blocks)
         return;
-    __builtin_prefetch(hf__used_map(region, stripe) + cursor / 64, 1);
-    __builtin_prefetch(hf__first_map(region, stripe) + cursor / 64, 1);
+    hf__fetch(hf__used_map(region, stripe) + cursor / 64);
+    hf__fetch(hf__first_map(region, stripe) + cursor / 64);
     const char *entry = (const char *)hf__entry_at(region, hf__first_block(region, stripe) + cursor);
     for (uint32_t line = 0; line < 3; line++)
-        __builtin_prefetch(entry + line * HF__LINE, 1);
+        hf__fetch(entry + line * HF__LINE);
 }
 
 struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe) {

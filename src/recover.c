@@ -100,8 +100,8 @@ static bool win_blocks(struct recovery *recovery, const struct hf__spot *spot) {
 static void prefetch_entries(const struct recovery *recovery, const struct hf__bucket *bucket) {
     for (uint32_t i = 0; i < HF__SLOTS; i++) {
         const char *entry = (const char *)hf__entry_at(recovery->region, hf__load(&bucket->slot[i]) & HF__BLOCK_MASK) - HF__BLOCK;
-        __builtin_prefetch(entry);
-        __builtin_prefetch(entry + HF__LINE);
+        hf__fetch(entry);
+        hf__fetch(entry + HF__LINE);
     }
 }
 

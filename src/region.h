@@ -163,11 +163,11 @@ static inline bool hf__block_of(const struct hf__region *region, uint32_t stripe
 /* Starts to fetch the lines of an entry all at once: where its value lies is known only when its first line is there. */
 static inline void hf__fetch_entry(const struct hf__entry *entry, uint32_t blocks) {
     const char *at = (const char *)entry, *end = at + (blocks < HF__FETCH ? blocks : HF__FETCH) * HF__BLOCK - 1;
-    __builtin_prefetch(at);
-    __builtin_prefetch(at + HF__LINE);
+    hf__fetch(at);
+    hf__fetch(at + HF__LINE);
     for (at += 2 * HF__LINE; at < end; at += HF__LINE)
-        __builtin_prefetch(at);
-    __builtin_prefetch(end);
+        hf__fetch(at);
+    hf__fetch(end);
 }
 
 /* One load of every header field, and where key and value lie. */
