@@ -27,11 +27,11 @@ static void found(struct checker *checker, enum hf_invariant invariant, uint64_t
 /* I1 to I5 of one slot; `unsound` is the first that is violated, 0 if none is. */
 enum hf_invariant hf__check_entry(const struct hf__region *region, uint32_t stripe, uint32_t slot, uint64_t word,
                                   struct hf__view *view, struct hf__place *place) {
-    uint64_t block;
     uint32_t buckets = region->geometry.buckets;
-    if (!hf__block_of(region, stripe, word, &block))
+    if (!hf__block_of(region, stripe, word, &view->block))
         return HF_I1_RANGE;
-    if (!hf__view_block(region, stripe, word, block, view))
+    view->entry = hf__entry_at(region, view->block);
+    if (!hf__view_header(region, stripe, word, view))
         return HF_I3_LENGTH;
     if (hf__load32(&view->entry->slot) != slot)
         return HF_I2_SLOT;

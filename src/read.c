@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Read one key. No lock, no system call, no allocation, unless writers change the entry faster than it can be copied. */
+#include "hash_key.h"
 #include "read.h"
 
 #include <stdlib.h>
@@ -7,8 +8,6 @@
 #define TRIES 64u          /* lock-free attempts before a reader asks for the lock      */
 #define READONLY_TRIES 4096u /* ... and before one that cannot gives up                  */
 #define SLICE_MS 5u        /* of the lock, between lock-free attempts                   */
-
-#define INLINE static inline __attribute__((always_inline)) /* a call in the middle would cost what a get may cost */
 
 struct want {
     struct hf__place place;
@@ -47,7 +46,7 @@ void hf__meta_of(const struct hf__view *view, uint64_t now_ms, struct hf_meta *m
 }
 
 /* Heat is a hint: one attempt, none when saturated, none where nothing is ever evicted. */
-static void warm(const struct hf__region *region, uint64_t *slot, uint64_t word) {
+INLINE void warm(const struct hf__region *region, uint64_t *slot, uint64_t word) {
     bool wanted = region->evicts && region->writable && (word & HF__HEAT_MASK) != HF__HEAT_MASK;
     if (wanted && HF_PLANTED(HEAT_STORED))
         hf__store(slot, word + HF__HEAT_ONE);
@@ -55,7 +54,7 @@ static void warm(const struct hf__region *region, uint64_t *slot, uint64_t word)
         hf__swap_if(slot, word, word + HF__HEAT_ONE);
 }
 
-static int deliver(const struct want *want, const struct hf__view *view, uint64_t now_ms) {
+INLINE int deliver(const struct want *want, const struct hf__view *view, uint64_t now_ms) {
     if (want->value_len)
         *want->value_len = view->value_len;
     if (want->meta)
@@ -68,25 +67,26 @@ static int deliver(const struct want *want, const struct hf__view *view, uint64_
 INLINE int try_slot(const struct hf__region *region, const struct want *want, uint64_t *slot, uint64_t word) {
     struct hf__glance glance;
     uint64_t now_ms = 0;
-    if (!hf__glance_begin(region, want->place.stripe, slot, word, &glance))
+    if (!hf__usual(hf__glance_begin(region, want->place.stripe, slot, word, &glance)))
         return glance.view.entry ? HF_ERR_BUSY : HF_END;
     const struct hf__view *view = &glance.view;
     bool found = glance.whole && view->key_len == want->key_len &&
                  (HF_PLANTED(KEY_UNCOMPARED) || hf__same_bytes(view->key, want->key, want->key_len)) && hf__glance_sound(&glance);
-    if (found)
-        hf__copy_out(want->buffer, view->value, view->value_len < want->size ? view->value_len : want->size);
+    if (!hf__usual(found))
+        return hf__glance_end(&glance) ? HF_END : HF_ERR_BUSY;
+    /* The value lies where it does after a key so long, which need not wait for the header. */
+    hf__copy_out(want->buffer, view->key + hf__padded((uint32_t)want->key_len),
+                 view->value_len < want->size ? view->value_len : want->size);
     HF_POINT("read:copied");
-    if (!hf__glance_end(&glance))
+    if (!hf__usual(hf__glance_end(&glance)))
         return HF_ERR_BUSY;
-    if (!found)
-        return HF_END;
     if (hf__expired(view->expiry, &now_ms))
         return HF_NOTFOUND;
     warm(region, slot, word);
     return deliver(want, view, now_ms);
 }
 
-INLINE int try_bucket(const struct hf__region *region, const struct want *want, struct hf__bucket *bucket) {
+static int try_bucket(const struct hf__region *region, const struct want *want, struct hf__bucket *bucket) {
     for (uint32_t matches = hf__tag_matches(bucket, want->place.tag); matches; matches &= matches - 1) {
         uint64_t *slot = &bucket->slot[__builtin_ctz(matches)];
         int result = try_slot(region, want, slot, hf__observe(slot));
@@ -96,7 +96,7 @@ INLINE int try_bucket(const struct hf__region *region, const struct want *want, 
     return HF_END;
 }
 
-INLINE int look_up(const struct hf__region *region, const struct want *want) {
+static int look_up(const struct hf__region *region, const struct want *want) {
     uint32_t at = want->place.home;
     for (uint32_t step = 0; step < region->probes; step++) {
         struct hf__bucket *bucket = hf__bucket_at(region, want->place.stripe, at);
@@ -108,6 +108,16 @@ INLINE int look_up(const struct hf__region *region, const struct want *want) {
         at = at + 1 < region->geometry.buckets ? at + 1 : 0;
     }
     return HF_NOTFOUND;
+}
+
+/* Most keys are found here: the first slot of its home bucket that has the key's tag. HF_END: it must be looked for. */
+INLINE int try_home(const struct hf__region *region, const struct want *want) {
+    struct hf__bucket *bucket = hf__bucket_at(region, want->place.stripe, want->place.home);
+    uint32_t matches = hf__tag_matches(bucket, want->place.tag);
+    if (!hf__usual(matches))
+        return (hf__observe(&bucket->control) & 0xffffffff) == 0 ? HF_NOTFOUND : HF_END;
+    uint64_t *slot = &bucket->slot[__builtin_ctz(matches)];
+    return try_slot(region, want, slot, hf__observe(slot));
 }
 
 static int attempt_get(struct hf_store *store, void *want) {
@@ -161,10 +171,12 @@ int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_
     int result = hf__key_check(store, key, key_len);
     if (result != HF_OK)
         return result;
-    struct want want = { .key = key, .key_len = key_len, .buffer = buffer, .size = size, .value_len = value_len, .meta = meta };
-    want.place = hf__locate(store->region, hf__hash_key(store->region, key, key_len));
-    result = look_up(store->region, &want);
-    return result == HF_ERR_BUSY ? get_stable(store, want) : result;
+    struct hf__place place = hf__locate(store->region, hf__hash_key_here(store->region, key, key_len));
+    struct want want = { place, key, key_len, buffer, size, value_len, meta };
+    result = try_home(store->region, &want);
+    if (!hf__usual(result != HF_END && result != HF_ERR_BUSY))
+        return get_stable(store, (struct want){ place, key, key_len, buffer, size, value_len, meta });
+    return result;
 }
 
 int hf_exists(hf_store *store, const void *key, size_t key_len, struct hf_meta *meta) {

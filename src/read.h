@@ -16,6 +16,8 @@
  */
 #include "internal.h"
 
+#define INLINE static inline __attribute__((always_inline)) /* a call in the middle would cost what a get may cost */
+
 struct hf__glance {
     const struct hf__region *region;
     const uint64_t *slot;
@@ -26,26 +28,25 @@ struct hf__glance {
 };
 
 /* False: the slot changed meanwhile, or names blocks that the stripe does not have (and `glance->view.entry` is NULL). */
-static inline bool hf__glance_begin(const struct hf__region *region, uint32_t stripe, const uint64_t *slot, uint64_t word,
+INLINE bool hf__glance_begin(const struct hf__region *region, uint32_t stripe, const uint64_t *slot, uint64_t word,
                                     struct hf__glance *glance) {
-    uint64_t block;
     glance->region = region;
     glance->slot = slot;
     glance->word = word;
     glance->view.entry = NULL;
-    if (!hf__block_of(region, stripe, word, &block))
+    if (!hf__usual(hf__block_of(region, stripe, word, &glance->view.block)))
         return false;
-    glance->view.entry = hf__entry_at(region, block);
+    glance->view.entry = hf__entry_at(region, glance->view.block);
     hf__fetch_entry(glance->view.entry, hf__word_blocks(word));
     glance->stamp = hf__observe(&glance->view.entry->stamp);
     HF_POINT("read:stamp");
     if (!HF_PLANTED(NO_SLOT_RELOAD) && !hf__same_word(hf__observe(slot), word))
         return false;
-    glance->whole = hf__view_block(region, stripe, word, block, &glance->view);
+    glance->whole = hf__view_header(region, stripe, word, &glance->view);
     return true;
 }
 
-static inline bool hf__glance_end(const struct hf__glance *glance) {
+INLINE bool hf__glance_end(const struct hf__glance *glance) {
     if (HF_PLANTED(NO_VALIDATION))
         return true;
     if (!HF_PLANTED(NO_ACQUIRE_FENCE))
@@ -62,8 +63,8 @@ static inline bool hf__glance_end(const struct hf__glance *glance) {
 }
 
 /* On an image that no writer has verified since a machine crash, only the checksum tells an entry from what was left of one. */
-static inline bool hf__glance_sound(const struct hf__glance *glance) {
-    if (!glance->whole || !glance->region->unverified || HF_PLANTED(CHECKSUM_SKIPPED))
+INLINE bool hf__glance_sound(const struct hf__glance *glance) {
+    if (!glance->whole || hf__usual(!glance->region->unverified) || HF_PLANTED(CHECKSUM_SKIPPED))
         return glance->whole;
     struct hf__view view = glance->view; /* a copy, so that the glance itself can stay in registers */
     return hf__checksum_fits(glance->region, &view);

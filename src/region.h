@@ -139,7 +139,7 @@ static inline bool hf__same_word(uint64_t a, uint64_t b) {
 
 /* ---- Entries ---- */
 
-#define HF__FETCH 16u /* blocks; beyond them the processor sees by itself where a copy goes */
+#define HF__FETCH 8u /* lines; beyond them the processor sees by itself where a copy goes */
 
 static inline uint32_t hf__padded(uint32_t key_len) {
     return (key_len + 7) & ~7u;
@@ -162,12 +162,13 @@ static inline bool hf__block_of(const struct hf__region *region, uint32_t stripe
 
 /* Starts to fetch the lines of an entry all at once: where its value lies is known only when its first line is there. */
 static inline void hf__fetch_entry(const struct hf__entry *entry, uint32_t blocks) {
-    const char *at = (const char *)entry, *end = at + (blocks < HF__FETCH ? blocks : HF__FETCH) * HF__BLOCK - 1;
+    const char *at = (const char *)entry;
     hf__fetch(at);
     hf__fetch(at + HF__LINE);
-    for (at += 2 * HF__LINE; at < end; at += HF__LINE)
-        hf__fetch(at);
-    hf__fetch(end);
+    hf__fetch(at + blocks * HF__BLOCK - 1);
+    if (blocks * HF__BLOCK > 2 * HF__LINE + HF__BLOCK)
+        for (uint32_t line = 2; line < HF__FETCH && line * HF__LINE < blocks * HF__BLOCK; line++)
+            hf__fetch(at + line * HF__LINE);
 }
 
 /* One load of every header field, and where key and value lie. */
@@ -184,13 +185,10 @@ struct hf__view {
     const unsigned char *value;
 };
 
-/* Loads the header of the entry at `block`; false if its lengths do not fill the run that the word tells. */
-static inline bool hf__view_block(const struct hf__region *region, uint32_t stripe, uint64_t word, uint64_t block,
-                                  struct hf__view *view) {
-    struct hf__entry *entry = hf__entry_at(region, block);
+/* Loads the header of view->entry, which begins at view->block; false if its lengths do not fill the run that the word tells. */
+static inline bool hf__view_header(const struct hf__region *region, uint32_t stripe, uint64_t word, struct hf__view *view) {
+    struct hf__entry *entry = view->entry;
     uint64_t expiry_and_key_len = hf__load(&entry->expiry_and_key_len);
-    view->entry = entry;
-    view->block = block;
     view->key_len = (uint32_t)(expiry_and_key_len & 0xffff);
     view->expiry = expiry_and_key_len >> 16;
     view->value_len = hf__load32(&entry->value_len);
@@ -199,12 +197,12 @@ static inline bool hf__view_block(const struct hf__region *region, uint32_t stri
     view->blocks = hf__blocks_for(view->key_len, view->value_len);
     view->key = (const unsigned char *)(entry + 1);
     view->value = view->key + hf__padded(view->key_len);
-    if (view->key_len < 1 || view->key_len > HF_KEY_MAX)
+    if (!hf__usual(view->key_len - 1 < HF_KEY_MAX))
         return false;
     uint32_t told = hf__word_blocks(word);
-    if (told < HF__BLOCKS_LIMIT)
+    if (hf__usual(told < HF__BLOCKS_LIMIT))
         return view->blocks == told;
-    return view->blocks >= told && block + view->blocks <= hf__first_block(region, stripe) + region->geometry.blocks;
+    return view->blocks >= told && view->block + view->blocks <= hf__first_block(region, stripe) + region->geometry.blocks;
 }
 
 /* The entry's first block, counted within the stripe. */
@@ -213,8 +211,10 @@ static inline uint32_t hf__within(const struct hf__region *region, uint32_t stri
 }
 
 static inline bool hf__view_word(const struct hf__region *region, uint32_t stripe, uint64_t word, struct hf__view *view) {
-    uint64_t block;
-    return hf__block_of(region, stripe, word, &block) && hf__view_block(region, stripe, word, block, view);
+    if (!hf__block_of(region, stripe, word, &view->block))
+        return false;
+    view->entry = hf__entry_at(region, view->block);
+    return hf__view_header(region, stripe, word, view);
 }
 
 #endif

@@ -13,6 +13,7 @@
  *   counted    counters
  *   end        clear the record; unlock
  */
+#include "hash_key.h"
 #include "internal.h"
 
 /* An expired entry is absent: it goes before anything else is decided. */
@@ -39,7 +40,7 @@ int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_o
     write->key = key;
     write->key_len = (uint32_t)key_len;
     write->now_ms = 0;
-    write->place = hf__locate(store->region, hf__hash_key(store->region, key, key_len));
+    write->place = hf__locate(store->region, hf__hash_key_here(store->region, key, key_len));
     write->stripe = hf__stripe_at(store->region, write->place.stripe);
     hf__fetch_place(store->region, &write->place);
     return HF_OK;
