@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * This library as an engine, by its public functions.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <holdfast.h>
+
+#include "engines.h"
+
+static int failed(int result) {
+    return bench_explain("%s", result < 0 ? hf_explain() : hf_result_text(result));
+}
+
+static int create(const char *path, const struct bench_config *config) {
+    struct hf_options options = HF_OPTIONS_INIT;
+    hf_store *store;
+    options.flags = HF_CREATE | HF_EXCLUSIVE;
+    options.entries = config->entries;
+    options.entry_size = ((config->key_size + 7) & ~7u) + config->value_size;
+    int result = hf_open(&store, path, &options);
+    if (result != HF_OK)
+        return failed(result);
+    hf_close(&store);
+    return BENCH_DONE;
+}
+
+static int open_store(const char *path, const struct bench_config *config, void **store) {
+    hf_store *opened;
+    (void)config;
+    int result = hf_open(&opened, path, NULL);
+    *store = opened;
+    return result == HF_OK ? BENCH_DONE : failed(result);
+}
+
+static int put(void *store, const void *key, size_t key_len, const void *value, size_t value_len) {
+    int result = hf_put(store, key, key_len, value, value_len, NULL, NULL);
+    return result == HF_OK ? BENCH_DONE : failed(result);
+}
+
+static int get(void *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len) {
+    int result = hf_get(store, key, key_len, buffer, size, value_len, NULL);
+    return result == HF_OK ? BENCH_DONE : result == HF_NOTFOUND ? BENCH_MISSING : failed(result);
+}
+
+static int erase(void *store, const void *key, size_t key_len) {
+    int result = hf_delete(store, key, key_len, 0);
+    return result == HF_OK ? BENCH_DONE : result == HF_NOTFOUND ? BENCH_MISSING : failed(result);
+}
+
+static void close_store(void *store) {
+    hf_store *closed = store;
+    hf_close(&closed);
+}
+
+static void settings(const char *path, char *text, size_t size) {
+    struct hf_options options = HF_OPTIONS_INIT;
+    struct hf_info info = HF_INFO_INIT;
+    hf_store *store;
+    options.flags = HF_RDONLY;
+    if (hf_open(&store, path, &options) != HF_OK)
+        return;
+    if (hf_info(store, &info) == HF_OK)
+        snprintf(text, size, "mode %s, %" PRIu32 " stripes, %" PRIu64 " buckets, %" PRIu64 " blocks of %" PRIu32 " bytes",
+                 info.mode == HF_MODE_CACHE ? "cache" : "store", info.stripes, info.buckets, info.blocks, info.block_size);
+    hf_close(&store);
+}
+
+static uint64_t footprint(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 ? (uint64_t)status.st_blocks * 512 : 0;
+}
+
+const struct bench_engine bench_holdfast = {
+    .name = "holdfast",
+    .about = "Holdfast " HF_VERSION,
+    .abilities = BENCH_SEVERAL_PROCESSES | BENCH_SEVERAL_THREADS,
+    .create = create,
+    .open = open_store,
+    .put = put,
+    .get = get,
+    .erase = erase,
+    .close = close_store,
+    .settings = settings,
+    .footprint = footprint,
+};
