@@ -17,7 +17,7 @@ static const struct command *const commands[] = {
     &command_incr,   &command_append, &command_touch,  &command_clear,                                  /* change   */
     &command_keys,   &command_count,                                                                    /* list     */
     &command_dump,   &command_load,   &command_import, &command_copy,                                   /* transfer */
-    &command_stats,  &command_log,    &command_check,  &command_repair, &command_chaos,                 /* health   */
+    &command_stats,  &command_log,    &command_check,  &command_repair, &command_chaos, &command_bench, /* health   */
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -70,7 +70,7 @@ extern const struct command command_put, command_get, command_exists, command_ta
 extern const struct command command_incr, command_append, command_touch, command_clear;
 extern const struct command command_keys, command_count;
 extern const struct command command_dump, command_load, command_import, command_copy;
-extern const struct command command_stats, command_log, command_check, command_repair, command_chaos;
+extern const struct command command_stats, command_log, command_check, command_repair, command_chaos, command_bench;
 
 /* ---- Options: options.c, numbers.c ---------------------------------------------------------------------------------------- */
 

@@ -151,6 +151,9 @@ struct bench_draw {
 struct bench_draw bench_draw_over(enum bench_distribution distribution, uint64_t entries);
 uint64_t bench_draw(const struct bench_draw *draw, struct bench_random *random);
 
+/* Added to a number, that of an entry that no store holds: to measure a miss. */
+#define BENCH_ABSENT (UINT64_C(1) << 31)
+
 /* The key of an entry: letters that look random, so that neighbours in number are none in order; a different key for every
  * number below 2^32 (key_size 8) to 2^64 (key_size 16 and more; longer keys begin with letters that are the same for all). */
 void bench_key(char *key, uint32_t key_size, uint64_t number);
@@ -194,7 +197,7 @@ struct bench_work {
     struct bench_mix mix;
     enum bench_distribution distribution;
     uint64_t entries;    /* 0 to entries - 1 are there, or to be loaded or erased                             */
-    uint64_t absent;     /* 1: keys that are not there are asked for, to measure a miss                       */
+    uint64_t first;      /* added to all numbers                                                              */
     uint64_t room;       /* inserts that may be made; with the last of them the work ends                     */
     uint64_t operations; /* of all threads together; 0: until the time is over                                */
     uint64_t ns;         /* time; 0: until the operations are done                                            */

@@ -158,13 +158,12 @@ static void draw_turn(struct run *run, unsigned count) {
     enum operation operation = run->work->kind == BENCH_LOAD ? PUT : run->work->kind == BENCH_ERASE ? ERASE : GET;
     for (unsigned i = 0; i < count; i++) {
         uint64_t at = run->next++;
-        run->numbers[i] = operation == ERASE ? (uint64_t)((unsigned __int128)at * run->draw.stride % run->draw.entries) : at;
+        if (operation == ERASE)
+            at = (uint64_t)((unsigned __int128)at * run->draw.stride % run->draw.entries);
+        run->numbers[i] = at + run->work->first;
         run->operations[i] = (unsigned char)operation;
     }
 }
-
-/* Numbers that no store holds. */
-static const uint64_t absent = UINT64_C(1) << 31;
 
 static void draw_chunk(struct run *run, unsigned count) {
     const struct bench_work *work = run->work;
@@ -176,7 +175,7 @@ static void draw_chunk(struct run *run, unsigned count) {
         run->draw.zipf = bench_zipf_over(run->draw.entries = youngest(run), run->draw.zipf.exponent);
     bool plain = work->kind != BENCH_MIXED || work->mix.get == 100;
     for (unsigned i = 0; i < count; i++) {
-        run->numbers[i] = bench_draw(&run->draw, run->random) + (work->absent ? absent : 0);
+        run->numbers[i] = bench_draw(&run->draw, run->random) + work->first;
         run->operations[i] = plain ? GET : (unsigned char)draw_operation(&work->mix, bench_below(run->random, 100));
     }
 }
