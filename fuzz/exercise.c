@@ -17,10 +17,11 @@ static bool look_at_key(hf_store *store, unsigned number) {
     struct hf_meta meta;
     void *copy = NULL, *exact = malloc(room + 1);
     MUST(exact);
-    int rc = hf_get(store, key, key_len, exact, room, &length, &meta);
-    MUST(rc == HF_OK || rc == HF_NOTFOUND || rc == HF_TRUNCATED || may_fail(rc));
-    if (rc == HF_OK || rc == HF_TRUNCATED)
-        MUST(length == meta.value_len && (length <= room) == (rc == HF_OK));
+    bool stale = number % 2;
+    int rc = (stale ? hf_get_stale : hf_get)(store, key, key_len, exact, room, &length, &meta);
+    MUST(rc == HF_OK || rc == HF_NOTFOUND || rc == HF_TRUNCATED || (stale && rc == HF_STALE) || may_fail(rc));
+    if (rc == HF_OK || rc == HF_TRUNCATED || rc == HF_STALE)
+        MUST(length == meta.value_len && (length <= room) == (rc != HF_TRUNCATED));
     free(exact);
     if (may_fail(rc))
         return true;

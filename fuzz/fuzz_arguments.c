@@ -113,6 +113,7 @@ static void lay_out(void) {
     options.max_value = (uint32_t)wish("max-value");
     options.stripes = (uint32_t)wish("stripes");
     options.file_mode = (uint32_t)wish("file-mode");
+    options.default_ttl_ms = wish("ttl");
     int rc = hf__options_check(&checked, &options);
     if (rc == HF_OK)
         rc = hf__geometry_make(&geometry, &checked);
@@ -124,6 +125,7 @@ static void lay_out(void) {
     MUST(!options.capacity || geometry.file_size <= options.capacity);
     MUST(!options.stripes || geometry.stripes == options.stripes);
     MUST(!options.max_value || geometry.max_value == options.max_value);
+    MUST(geometry.default_ttl_ms == options.default_ttl_ms || options.default_ttl_ms == HF_TTL_NEVER);
     MUST(!options.entry_size || geometry.entry_size == options.entry_size);
 }
 

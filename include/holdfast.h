@@ -60,7 +60,9 @@
  *   - Values survive the death of every process at once, but reach the disk when the kernel writes them: power loss can lose
  *     recent writes. Remedy: hf_sync, or hf_copy for a snapshot.
  *   - Children made by clone() without the C library's fork() must not use a handle: their thread id is not known to it.
- *   - An expiry is a moment of CLOCK_REALTIME: a clock set forwards expires entries early, one set back keeps them longer.
+ *   - An expiry is a moment of CLOCK_REALTIME, fixed when the entry is written: a clock set forwards by an hour expires entries
+ *     an hour early, one set back keeps them an hour longer, and shows again those that had expired since, unless they were
+ *     removed. A clock before 1970 is taken for 1970. Deadlines, such as hf_options.timeout_ms, do not depend on that clock.
  *   - A process killed inside hf_incr, hf_append or hf_take cannot know whether its last call was applied. The recovery log
  *     (hf_recoveries, `holdfast log`) says which: kept-old or kept-new.
  *   - Network file systems do not keep a shared mapping coherent between machines, and FUSE may not. hf_open refuses them with
@@ -107,6 +109,7 @@ typedef struct hf_store hf_store;
     X(HF_TRUNCATED, 4, "the value is longer than the buffer") \
     X(HF_END, 5, "the scan is complete") \
     X(HF_DAMAGED, 6, "the store violates its invariants: run hf_repair or 'holdfast repair'") \
+    X(HF_STALE, 7, "the value has expired") \
     X(HF_ERR_SYSTEM, -1, "a system call failed (see errno)") \
     X(HF_ERR_ARGUMENT, -2, "an argument is out of range") \
     X(HF_ERR_MEMORY, -3, "out of memory") \
@@ -155,6 +158,7 @@ enum hf_mode {
 };
 
 #define HF_FOREVER UINT32_MAX /* hf_options.timeout_ms: no deadline */
+#define HF_TTL_NEVER UINT64_MAX /* a time to live: for ever, whatever the store's default is */
 #define HF_KEY_MAX 4096       /* bytes of the longest key; the shortest has 1 */
 #define HF_VALUE_MAX (1u << 30) /* bytes of the largest value any store can be made for */
 #define HF_STRIPES_MAX 1024
@@ -229,6 +233,8 @@ typedef void hf_log_fn(void *context, const struct hf_recovery *recovery);
  * stripes     a power of two up to HF_STRIPES_MAX. 0: as many as leave each 1,024 expected entries and room for 12 of the
  *             largest, at most 256 (more if they would exceed 8 MiB each).
  * timeout_ms  the longest wait for one lock, milliseconds. 0: 10,000. HF_FOREVER: no deadline.
+ * default_ttl_ms  for a new store, and ignored for others like the fields from `mode` on: the time to live, in milliseconds, of
+ *             entries written with a time to live of 0. 0 and HF_TTL_NEVER: for ever.
  */
 struct hf_options {
     size_t size; /* sizeof(struct hf_options); HF_OPTIONS_INIT sets it */
@@ -244,8 +250,9 @@ struct hf_options {
     uint32_t reserved;
     hf_log_fn *log; /* NULL: none */
     void *log_context;
+    uint64_t default_ttl_ms;
 };
-#define HF_OPTIONS_INIT { sizeof(struct hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL }
+#define HF_OPTIONS_INIT { sizeof(struct hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0 }
 
 /*
  * Opens the store at `path`, or makes it (HF_CREATE). `options` may be NULL: open for writing, no creation.
@@ -284,7 +291,7 @@ HF_API int hf_close(hf_store **store);
 
 struct hf_meta {
     uint64_t version;    /* grows with every change of the value; never used twice for one key. 0 is no version         */
-    uint64_t ttl_ms;     /* milliseconds left to live, at least 1; 0: lives for ever                                    */
+    uint64_t ttl_ms;     /* milliseconds left to live, at least 1; 0: lives for ever, or (hf_get_stale) has expired     */
     uint64_t expires_ms; /* the same as a moment, milliseconds since 1970; 0: lives for ever                            */
     uint32_t flags;      /* the user's, as stored                                                                       */
     uint32_t value_len;  /* bytes                                                                                       */
@@ -311,7 +318,19 @@ HF_CHECKED int hf_get(hf_store *store, const void *key, size_t key_len, void *bu
 HF_CHECKED int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, size_t *value_len,
                           struct hf_meta *meta);
 
-/* HF_OK if the key is there, HF_NOTFOUND if not; `meta` may be NULL. Otherwise as hf_get. */
+/* As hf_get, but a value that has expired and is still there is returned too, with HF_STALE in place of HF_OK: to be served while
+ * somebody makes a new one. meta->expires_ms tells when it expired, and meta->ttl_ms is 0; so do they with HF_TRUNCATED (with
+ * HF_OK, ttl_ms is above 0 wherever expires_ms is). HF_NOTFOUND: no such key, or expired and removed.
+ *
+ * Nothing keeps an expired value. It is removed by the next write of its key that takes the lock (hf_put, _delete, _incr,
+ * _append and _touch, also where their answer is HF_NOTFOUND), and when a write of another key needs room in its stripe: in mode
+ * store with all that have expired there, in a cache before anything that has not. Reads never remove it, nor does hf_take. So
+ * let who makes a new value put it straight over the old one: until then the others find the old one. */
+HF_CHECKED int hf_get_stale(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+                            struct hf_meta *meta);
+
+/* HF_OK if the key is there, HF_NOTFOUND if not; `meta` may be NULL: meta->ttl_ms is what it has left to live. Otherwise as
+ * hf_get. */
 HF_CHECKED int hf_exists(hf_store *store, const void *key, size_t key_len, struct hf_meta *meta);
 
 /* ---- Write -------------------------------------------------------------------------------------------------------------- */
@@ -321,6 +340,8 @@ HF_CHECKED int hf_exists(hf_store *store, const void *key, size_t key_len, struc
  * signals"; HF_ERR_QUARANTINED; HF_ERR_ARGUMENT: key_len is not 1 to HF_KEY_MAX, or an option is out of range;
  * HF_ERR_TOOBIG: the value is larger than hf_info.max_value; HF_ERR_FULL: no room (the old value stays). On every result but
  * HF_OK nothing was changed.
+ * Times to live are in milliseconds from the call on; 0 is the store's default (hf_info.default_ttl_ms), HF_TTL_NEVER for ever.
+ * Moments after the year 10889 are that year.
  * Kill: old value or new value. Fork: a child never holds its parent's locks. The caller's memory is read before the lock is
  * taken, so a bad pointer faults outside of it; memory that changes during the call gives an entry whose checksum is wrong.
  */
@@ -334,7 +355,7 @@ enum hf_condition {
 
 struct hf_put_options {
     size_t size;         /* sizeof(struct hf_put_options); HF_PUT_INIT sets it                            */
-    uint64_t ttl_ms;     /* milliseconds to live; 0: for ever. Moments after the year 10889 are that year */
+    uint64_t ttl_ms;     /* milliseconds to live; 0: the store's default; HF_TTL_NEVER: for ever          */
     uint64_t version;    /* with HF_IF_VERSION                                                            */
     uint32_t flags;      /* the user's, stored with the value                                             */
     uint32_t condition;  /* enum hf_condition                                                             */
@@ -358,7 +379,7 @@ HF_CHECKED int hf_take(hf_store *store, const void *key, size_t key_len, void *b
 struct hf_incr_options {
     size_t size;        /* sizeof(struct hf_incr_options); HF_INCR_INIT sets it                   */
     int64_t initial;    /* what an absent key counts from                                         */
-    uint64_t ttl_ms;    /* of an entry that this call makes; 0: for ever. An entry keeps its own. */
+    uint64_t ttl_ms;    /* of an entry that this call makes, as in put. An entry keeps its own.   */
     uint32_t condition; /* HF_ALWAYS or HF_IF_PRESENT                                             */
     uint32_t reserved;
 };
@@ -370,11 +391,12 @@ struct hf_incr_options {
 HF_CHECKED int hf_incr(hf_store *store, const void *key, size_t key_len, int64_t by, const struct hf_incr_options *options,
                        int64_t *result);
 
-/* Appends to a value, or makes it. Keeps the entry's expiry and flags. *value_len (may be NULL) is the new length, on HF_OK. */
+/* Appends to a value, or makes it, with the store's default time to live. Keeps an entry's expiry and flags. *value_len (may be
+ * NULL) is the new length, on HF_OK. */
 HF_CHECKED int hf_append(hf_store *store, const void *key, size_t key_len, const void *tail, size_t tail_len,
                          size_t *value_len);
 
-/* Gives an entry a new time to live in milliseconds (0: for ever). Value, flags and version stay. HF_NOTFOUND. */
+/* Gives an entry a new time to live (0: the store's default). Value, flags and version stay. HF_NOTFOUND. */
 HF_CHECKED int hf_touch(hf_store *store, const void *key, size_t key_len, uint64_t ttl_ms);
 
 /* Deletes every entry, each atomically, stripe after stripe. A clear that is killed has deleted some. */
@@ -513,8 +535,9 @@ struct hf_info {
     uint32_t unverified;   /* 1: no writer is known to have verified the image since a machine crash */
     uint32_t dead_stripes; /* stripes whose last writer left an operation unfinished or is inside one now */
     char libc[16];         /* "glibc" or "musl": the C library of its writers            */
+    uint64_t default_ttl_ms; /* the time to live of entries written with 0; 0: for ever  */
 };
-#define HF_INFO_INIT { sizeof(struct hf_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 } }
+#define HF_INFO_INIT { sizeof(struct hf_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0 }
 
 /* What the store is. Reads a few words; takes no lock. (C++ has a function and a struct of this name, as of hf_stats: write
  * `struct hf_info`.) */

@@ -35,7 +35,7 @@ static int add(struct hf__write *write, int64_t by, const struct hf_incr_options
     } else if (options->condition == HF_IF_PRESENT) {
         return HF_NOTFOUND;
     } else {
-        content->expiry = hf__expiry_of(options->ttl_ms);
+        content->expiry = hf__expiry_of(write->region, options->ttl_ms);
     }
     if (__builtin_add_overflow(number, by, sum))
         return HF_ERR_NUMBER;
@@ -97,6 +97,8 @@ int hf_append(hf_store *store, const void *key, size_t key_len, const void *tail
         content.expiry = write.spot.view.expiry;
         content.flags = write.spot.view.flags;
         length += write.spot.view.value_len;
+    } else {
+        content.expiry = hf__expiry_of(write.region, 0);
     }
     result = hf__write_content(&write, &content, &version);
     if (result == HF_OK && value_len)
@@ -114,7 +116,7 @@ int hf_touch(hf_store *store, const void *key, size_t key_len, uint64_t ttl_ms) 
         return hf__write_end(&write, HF_NOTFOUND);
     struct hf__content content = { .data = "", .keep = true, .version = write.spot.view.version };
     content.flags = write.spot.view.flags;
-    content.expiry = hf__expiry_of(ttl_ms);
+    content.expiry = hf__expiry_of(write.region, ttl_ms);
     return hf__write_end(&write, hf__write_content(&write, &content, &version));
 }
 

@@ -7,6 +7,8 @@
  * (tests/prove/plants.sh says which).
  */
 #ifdef HF_TEST
+#include <time.h>
+
 #define HF__BUGS(X) \
     /* ---- read */ \
     X(NO_SLOT_RELOAD,       "the slot is not loaded again after the stamp") \
@@ -17,6 +19,7 @@
     X(CHECKSUM_SKIPPED,     "an image that no writer has verified is read without checksums") \
     X(KEY_UNCOMPARED,       "the tag and the length are taken for the key") \
     X(EXPIRY_IGNORED,       "expired entries are returned") \
+    X(STALE_UNMARKED,       "an expired value is returned as if it had not") \
     X(HEAT_STORED,          "the heat is stored instead of swapped in") \
     X(SCAN_GIVES_UP,        "a scan passes over an entry that changes while it is looked at") \
     X(SCAN_TWICE,           "a scan comes again to an entry that changed while it was looked at") \
@@ -29,6 +32,8 @@
     X(VERSION_IGNORED,      "a conditional put does not compare the version") \
     X(TAKE_ANY,             "a take deletes what is there, whatever it returned") \
     X(TTL_ZERO,             "a time to live of 0 ends at once") \
+    X(DEFAULT_TTL_IGNORED,  "the store's default time to live is not used") \
+    X(CLOCK_UNBOUNDED,      "a clock before 1970, or after the last expiry, is taken as it is") \
     X(LOCK_KEPT,            "a delete that finds nothing returns with the lock") \
     X(FREE_FIRST,           "the old blocks are freed, and reused, before the slot is stored") \
     X(NO_FREE,              "the old blocks are never freed") \
@@ -94,11 +99,14 @@ enum hf__bug {
 };
 
 extern void (*hf__point_hook)(const char *point); /* NULL: none; called with the point's name, locks held as they are there */
+extern void (*hf__clock_hook)(struct timespec *now); /* NULL: none; may change what CLOCK_REALTIME shows */
 extern enum hf__bug hf__planted;
 #define HF_POINT(name) do { if (hf__point_hook) hf__point_hook(name); } while (0)
+#define HF_CLOCK(now) do { if (hf__clock_hook) hf__clock_hook(now); } while (0)
 #define HF_PLANTED(bug) (hf__planted == HF__BUG_##bug)
 #else
 #define HF_POINT(name) ((void)0)
+#define HF_CLOCK(now) ((void)0)
 #define HF_PLANTED(bug) 0
 #endif
 

@@ -186,6 +186,7 @@ int hf__geometry_make(struct hf__geometry *geometry, const struct hf_options *wi
         geometry->entry_size = options.entry_size ? options.entry_size : options.max_value;
     geometry->max_value = options.max_value;
     geometry->mode = options.mode;
+    geometry->default_ttl_ms = options.default_ttl_ms == HF_TTL_NEVER ? 0 : options.default_ttl_ms;
     return result;
 }
 
@@ -194,7 +195,8 @@ int hf__geometry_check(const struct hf__geometry *geometry) {
     uint32_t stripes = geometry->stripes;
     bool sound = stripes >= 1 && stripes <= HF_STRIPES_MAX && (stripes & (stripes - 1)) == 0 &&
                  geometry->blocks % 64 == 0 && counts_fit(stripes, geometry->buckets, geometry->blocks) &&
-                 geometry->max_value <= HF_VALUE_MAX && geometry->mode <= HF_MODE_CACHE;
+                 geometry->max_value <= HF_VALUE_MAX && geometry->mode <= HF_MODE_CACHE &&
+                 geometry->default_ttl_ms <= HF__EXPIRY_MAX;
     if (HF_PLANTED(GEOMETRY_TRUSTED))
         return HF_OK;
     if (sound)

@@ -11,10 +11,16 @@
 
 uint32_t hf__pid;
 
+/* A clock that stands before 1970, or after the last moment that an entry can name, stands at that end: what lives until the last
+ * moment never expires. */
 uint64_t hf__now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    HF_CLOCK(&now);
+    if (now.tv_sec < 0 && !HF_PLANTED(CLOCK_UNBOUNDED))
+        return 0;
+    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return now_ms < HF__EXPIRY_MAX || HF_PLANTED(CLOCK_UNBOUNDED) ? now_ms : HF__EXPIRY_MAX - 1;
 }
 
 uint64_t hf__monotonic_us(void) {

@@ -75,7 +75,7 @@ struct hf__identity {
 };
 int hf__identity_of(int fd, struct hf__identity *identity);
 bool hf__identity_matches(const struct hf__identity *identity, const struct hf__live *live);
-uint64_t hf__now_ms(void); /* CLOCK_REALTIME */
+uint64_t hf__now_ms(void); /* CLOCK_REALTIME, below HF__EXPIRY_MAX */
 uint64_t hf__monotonic_us(void);
 bool hf__random(uint64_t *value); /* false, with errno: the kernel gives none */
 extern uint32_t hf__pid; /* of this process, also after a fork */
@@ -212,7 +212,7 @@ int hf__write_begin(struct hf__write *write, struct hf_store *store, enum hf_ope
 int hf__write_content(struct hf__write *write, const struct hf__content *content, uint64_t *version);
 void hf__write_delete(struct hf__write *write);
 int hf__write_end(struct hf__write *write, int result);
-uint64_t hf__expiry_of(uint64_t ttl_ms); /* from now on */
+uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms); /* from now on; 0: the store's default */
 
 /* read.c */
 bool hf__expired(uint64_t expiry, uint64_t *now_ms); /* asks the clock if *now_ms is 0 and it matters */

@@ -46,8 +46,9 @@ struct hf__geometry {
     uint64_t ghosts_at;     /* 0: this store has no ghost tags */
     uint32_t ghosts;        /* of one stripe                   */
     uint32_t small_blocks;  /* of one stripe's small ring; 0: it has none */
+    uint64_t default_ttl_ms; /* 0: entries live for ever                 */
 };
-static_assert(sizeof(struct hf__geometry) == 88, "no padding");
+static_assert(sizeof(struct hf__geometry) == 96, "no padding");
 
 struct hf__superblock {
     char magic[8];
@@ -67,7 +68,7 @@ struct hf__superblock {
     uint64_t checksum; /* XXH3 over all of the above */
 };
 static_assert(offsetof(struct hf__superblock, geometry) == 56, "no padding");
-static_assert(sizeof(struct hf__superblock) == 176 && sizeof(struct hf__superblock) <= HF__PAGE, "fits its page");
+static_assert(sizeof(struct hf__superblock) == 184 && sizeof(struct hf__superblock) <= HF__PAGE, "fits its page");
 #define HF__BYTE_ORDER 0x01020304u
 
 /* The part of the superblock that lives: changed by the first writer under the file's exclusive lock only. */

@@ -46,6 +46,8 @@ static int ranges_check(const struct hf_options *options) {
         return hf__fail(HF_ERR_ARGUMENT, "max_value is out of range: at most %u bytes", HF_VALUE_MAX);
     if (options->entry_size > HF_VALUE_MAX)
         return hf__fail(HF_ERR_ARGUMENT, "entry_size is out of range: at most %u bytes", HF_VALUE_MAX);
+    if (options->default_ttl_ms > HF__EXPIRY_MAX && options->default_ttl_ms != HF_TTL_NEVER)
+        return hf__fail(HF_ERR_ARGUMENT, "default_ttl_ms is out of range: at most 2^48 - 1, or HF_TTL_NEVER");
     if (options->stripes > HF_STRIPES_MAX || (options->stripes & (options->stripes - 1)))
         return hf__fail(HF_ERR_ARGUMENT, "stripes must be a power of two up to %d, not %u", HF_STRIPES_MAX, options->stripes);
     return HF_OK;

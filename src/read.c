@@ -15,6 +15,7 @@ struct want {
     size_t key_len;
     void *buffer;
     size_t size;
+    bool stale;           /* expired values, too */
     size_t *value_len;    /* NULL: */
     struct hf_meta *meta; /* ... not wanted */
 };
@@ -62,6 +63,11 @@ INLINE int deliver(const struct want *want, const struct hf__view *view, uint64_
     return view->value_len > want->size ? HF_TRUNCATED : HF_OK;
 }
 
+static int deliver_stale(const struct want *want, const struct hf__view *view, uint64_t now_ms) {
+    int result = deliver(want, view, now_ms);
+    return result == HF_OK && !HF_PLANTED(STALE_UNMARKED) ? HF_STALE : result;
+}
+
 /* The slot whose tag fits: HF_OK or HF_TRUNCATED, HF_NOTFOUND (found, but expired), HF_END (another key), HF_ERR_BUSY (it
  * changed). */
 INLINE int try_slot(const struct hf__region *region, const struct want *want, uint64_t *slot, uint64_t word) {
@@ -81,7 +87,7 @@ INLINE int try_slot(const struct hf__region *region, const struct want *want, ui
     if (!hf__usual(hf__glance_end(&glance)))
         return HF_ERR_BUSY;
     if (hf__expired(view->expiry, &now_ms))
-        return HF_NOTFOUND;
+        return want->stale ? deliver_stale(want, view, now_ms) : HF_NOTFOUND;
     warm(region, slot, word);
     return deliver(want, view, now_ms);
 }
@@ -164,19 +170,29 @@ static __attribute__((noinline)) int get_stable(struct hf_store *store, struct w
     return hf__read_stable(store, want.place.stripe, attempt_get, &want);
 }
 
-int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
-           struct hf_meta *meta) {
+INLINE int get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+               struct hf_meta *meta, bool stale) {
     if (!buffer && size > 0)
         return hf__fail(HF_ERR_ARGUMENT, "the buffer is NULL but %zu bytes long", size);
     int result = hf__key_check(store, key, key_len);
     if (result != HF_OK)
         return result;
     struct hf__place place = hf__locate(store->region, hf__hash_key_here(store->region, key, key_len));
-    struct want want = { place, key, key_len, buffer, size, value_len, meta };
+    struct want want = { place, key, key_len, buffer, size, stale, value_len, meta };
     result = try_home(store->region, &want);
     if (!hf__usual(result != HF_END && result != HF_ERR_BUSY))
-        return get_stable(store, (struct want){ place, key, key_len, buffer, size, value_len, meta });
+        return get_stable(store, (struct want){ place, key, key_len, buffer, size, stale, value_len, meta });
     return result;
+}
+
+int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+           struct hf_meta *meta) {
+    return get(store, key, key_len, buffer, size, value_len, meta, false);
+}
+
+int hf_get_stale(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+                 struct hf_meta *meta) {
+    return get(store, key, key_len, buffer, size, value_len, meta, true);
 }
 
 int hf_exists(hf_store *store, const void *key, size_t key_len, struct hf_meta *meta) {

@@ -9,6 +9,7 @@
 
 #ifdef HF_TEST
 void (*hf__point_hook)(const char *point);
+void (*hf__clock_hook)(struct timespec *now);
 enum hf__bug hf__planted;
 #endif
 

@@ -13,6 +13,7 @@ static void describe(const struct hf__region *region, struct hf_info *info) {
     info->entry_size = geometry->entry_size;
     info->max_value = geometry->max_value;
     info->mode = geometry->mode;
+    info->default_ttl_ms = geometry->default_ttl_ms;
     info->stripes = geometry->stripes;
     info->format = HF__FORMAT;
     info->block_size = HF__BLOCK;

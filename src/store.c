@@ -190,8 +190,10 @@ void hf__write_delete(struct hf__write *write) {
     hf__step(write->stripe, HF__STEP_COUNTED);
 }
 
-uint64_t hf__expiry_of(uint64_t ttl_ms) {
-    if (ttl_ms == 0 && !HF_PLANTED(TTL_ZERO))
+uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms) {
+    if (ttl_ms == 0 && !HF_PLANTED(DEFAULT_TTL_IGNORED))
+        ttl_ms = region->geometry.default_ttl_ms;
+    if ((ttl_ms == 0 || ttl_ms == HF_TTL_NEVER) && !HF_PLANTED(TTL_ZERO))
         return 0;
     uint64_t now_ms = hf__now_ms();
     return ttl_ms < HF__EXPIRY_MAX - now_ms ? now_ms + ttl_ms : HF__EXPIRY_MAX;
@@ -242,10 +244,10 @@ int hf_put(hf_store *store, const void *key, size_t key_len, const void *value, 
     result = hf__write_lock(&write);
     if (result != HF_OK)
         return result;
-    if (options.ttl_ms)
-        content.expiry = hf__expiry_of(options.ttl_ms);
-    else
+    if (options.expires_ms)
         content.expiry = options.expires_ms < HF__EXPIRY_MAX ? options.expires_ms : HF__EXPIRY_MAX;
+    else
+        content.expiry = hf__expiry_of(write.region, options.ttl_ms);
     result = check_condition(&write, &options);
     if (result == HF_OK)
         result = hf__write_content(&write, &content, &stored);

@@ -61,6 +61,7 @@ static void call_reads(hf_store *store) {
     size_t length = 0;
     uint64_t cursor = 0, count = 0;
     CHECK_RC(hf_get(store, key, KEY, buffer, sizeof buffer, &length, &meta), HF_OK);
+    CHECK_RC(hf_get_stale(store, key, KEY, buffer, sizeof buffer, &length, &meta), HF_OK);
     CHECK(length == 5 && memcmp(buffer, "value", 5) == 0);
     CHECK_RC(hf_get_dup(store, key, KEY, &copy, &length, NULL), HF_OK);
     CHECK(strcmp(copy, "value") == 0);

@@ -66,6 +66,8 @@ static void arguments_of_reads(hf_store *store) {
     REFUSED(hf_get(store, NULL, 1, buffer, sizeof buffer, NULL, NULL));
     REFUSED(hf_get(store, "k", 1, NULL, 8, NULL, NULL));
     REFUSED(hf_get_dup(store, "k", 1, NULL, NULL, NULL));
+    REFUSED(hf_get_stale(store, "k", 1, NULL, 5, NULL, NULL));
+    REFUSED(hf_get_stale(NULL, "k", 1, NULL, 0, NULL, NULL));
     REFUSED(hf_get_dup(NULL, "k", 1, &value, NULL, NULL));
     REFUSED(hf_exists(NULL, "k", 1, NULL));
     REFUSED(hf_scan(NULL, &number, 0, &item));

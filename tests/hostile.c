@@ -78,6 +78,8 @@ static void read_key(hf_store *store, uint64_t number, unsigned long long *found
     int rc = hf_get(store, key, length, value, sizeof value, &size, &meta);
     CHECK(rc == HF_OK || rc == HF_NOTFOUND || rc == HF_TRUNCATED || rc < 0);
     *found += rc == HF_OK;
+    rc = hf_get_stale(store, key, length, value, sizeof value, &size, &meta);
+    CHECK(rc == HF_OK || rc == HF_STALE || rc == HF_NOTFOUND || rc == HF_TRUNCATED || rc < 0);
     rc = hf_exists(store, key, length, NULL);
     CHECK(rc == HF_OK || rc == HF_NOTFOUND || rc < 0);
     rc = hf_get_dup(store, key, length, &copy, &size, &meta);

@@ -144,6 +144,7 @@ static const struct {
     {"index elsewhere", FIELD(geometry.index_at), 4096, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
     {"file size", FIELD(geometry.file_size), 1ull << 60, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
     {"mode", FIELD(geometry.mode), 7, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
+    {"default time to live", FIELD(geometry.default_ttl_ms), HF__EXPIRY_MAX + 1, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
     {"largest value", FIELD(geometry.max_value), UINT32_MAX, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
 };
 

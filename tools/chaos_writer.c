@@ -42,7 +42,7 @@ static void put(struct chaos_worker *worker, uint32_t key, enum chaos_verb verb,
     options.condition = conditions[verb];
     options.version = version;
     options.flags = call.op.id;
-    options.ttl_ms = chaos_below(&worker->random, 8) == 0 ? CHAOS_TTL_MS : 0;
+    options.ttl_ms = chaos_below(&worker->random, 8) == 0 ? CHAOS_TTL_MS : HF_TTL_NEVER;
     size_t length = chaos_bytes(worker->chaos, key, call.op.id, worker->made);
     uint64_t made = 0;
     chaos_begin(worker, &call.op);
@@ -108,7 +108,7 @@ static void append(struct chaos_worker *worker, uint32_t key) {
 static void touch(struct chaos_worker *worker, uint32_t key) {
     struct call call;
     prepare(worker, &call, key, CHAOS_TOUCH, false);
-    uint64_t ttl_ms = chaos_below(&worker->random, 2) * CHAOS_TTL_MS;
+    uint64_t ttl_ms = chaos_below(&worker->random, 2) ? CHAOS_TTL_MS : HF_TTL_NEVER;
     chaos_begin(worker, &call.op);
     finish(worker, chaos_returned(worker, hf_touch(worker->store, call.name, call.name_length, ttl_ms)));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * incr, append, touch, clear: changes that read what is there and write it back in one step.
+ * incr, append, touch, clear: changes that read what is there and write it back in one step; ttl, which tells what touch sets.
  */
 #include "operands.h"
 
@@ -10,8 +10,8 @@ static struct {
     bool hex, if_present;
     int64_t initial;
     uint64_t ttl_ms;
-    uint64_t new_ttl_ms; /* touch; UINT64_MAX: not given */
-} wanted = {.new_ttl_ms = UINT64_MAX};
+    uint64_t new_ttl_ms; /* touch */
+} wanted = {.new_ttl_ms = TTL_UNSET};
 
 #define HEX_OPTION(what) {.name = "hex", .kind = OPTION_SWITCH, .target = &wanted.hex, .help = what}
 
@@ -48,8 +48,8 @@ static int incr(int argc, char **argv) {
 static const struct option_spec incr_options[] = {
     {.name = "initial", .kind = OPTION_INTEGER, .argument = "N", .target = &wanted.initial,
      .help = "what an absent key counts from (default 0)"},
-    {.name = "ttl", .kind = OPTION_DURATION, .argument = "T", .target = &wanted.ttl_ms,
-     .help = "a counter that is made now expires after T (default 0: never)"},
+    {.name = "ttl", .kind = OPTION_TTL, .argument = "T", .target = &wanted.ttl_ms,
+     .help = "a counter that is made now expires after T, or never; 0, the default: as the store was made"},
     {.name = "if-present", .kind = OPTION_SWITCH, .target = &wanted.if_present, .help = "only if there is such a key"},
     HEX_OPTION("KEY is in hexadecimal"),
     {.name = NULL},
@@ -113,8 +113,8 @@ const struct command command_append = {
 static int touch(int argc, char **argv) {
     (void)argc;
     struct bytes key;
-    if (wanted.new_ttl_ms == UINT64_MAX)
-        return usage_error("--ttl is needed (0: the entry never expires)");
+    if (wanted.new_ttl_ms == TTL_UNSET)
+        return usage_error("--ttl is needed (never: the entry never expires)");
     if (!key_operand(argv[1], wanted.hex, &key))
         return TOOL_USAGE;
     hf_store *store = open_store(argv[0], TO_WRITE);
@@ -126,8 +126,8 @@ static int touch(int argc, char **argv) {
 }
 
 static const struct option_spec touch_options[] = {
-    {.name = "ttl", .kind = OPTION_DURATION, .argument = "T", .target = &wanted.new_ttl_ms, .high = UINT64_MAX - 1,
-     .help = "the entry expires after T, as in 1500ms, 1.5s, 10m, 2h, 7d; 0: never"},
+    {.name = "ttl", .kind = OPTION_TTL, .argument = "T", .target = &wanted.new_ttl_ms,
+     .help = "the entry expires after T, as in 1500ms, 1.5s, 10m, 2h, 7d; or never; 0: as the store was made"},
     HEX_OPTION("KEY is in hexadecimal"),
     {.name = NULL},
 };
@@ -139,12 +139,54 @@ const struct command command_touch = {
     .operands = "STORE KEY --ttl T",
     .about = "Sets when the entry of KEY expires. Value, flags and version stay.\n",
     .examples = "holdfast touch /dev/shm/sessions 7f3a --ttl 30m\n"
-                "holdfast touch /dev/shm/sessions 7f3a --ttl 0\n",
+                "holdfast touch /dev/shm/sessions 7f3a --ttl never\n"
+                "holdfast touch /dev/shm/sessions copy --ttl \"$(holdfast ttl /dev/shm/sessions 7f3a)\"\n",
     .options = touch_options,
     .min_operands = 2,
     .max_operands = 2,
     .writes = true,
     .run = touch,
+};
+
+/* ---- ttl ------------------------------------------------------------------------------------------------------------------ */
+
+static int ttl(int argc, char **argv) {
+    (void)argc;
+    struct bytes key;
+    struct hf_meta meta;
+    unsigned attempts = 0;
+    int result;
+    if (!key_operand(argv[1], wanted.hex, &key))
+        return TOOL_USAGE;
+    hf_store *store = open_store(argv[0], TO_READ);
+    if (!store)
+        return TOOL_FAILED;
+    do
+        result = hf_exists(store, key.data, key.length, &meta);
+    while (busy_again(result, &attempts));
+    if (result == HF_OK && meta.expires_ms)
+        printf("%" PRIu64 "ms\n", meta.ttl_ms);
+    else if (result == HF_OK)
+        puts("never");
+    int code = tell(argv[0], result, &key);
+    close_store(&store, argv[0]);
+    return code;
+}
+
+static const struct option_spec ttl_options[] = {HEX_OPTION("KEY is in hexadecimal"), {.name = NULL}};
+
+const struct command command_ttl = {
+    .name = "ttl",
+    .group = GROUP_CHANGE,
+    .summary = "print how long an entry has left to live",
+    .operands = "STORE KEY",
+    .about = "Prints how long the entry of KEY has left to live, in milliseconds as in 59999ms, or never: what the --ttl of\n"
+             "other commands takes. Exit code 1: there is no such key, or it has expired.\n",
+    .examples = "holdfast ttl /dev/shm/sessions 7f3a\n",
+    .options = ttl_options,
+    .min_operands = 2,
+    .max_operands = 2,
+    .run = ttl,
 };
 
 /* ---- clear ---------------------------------------------------------------------------------------------------------------- */

@@ -107,6 +107,10 @@ static struct chaos *new_chaos(hf_store *store, const char *path) {
         fail(path, "cannot begin: %s", result != HF_OK ? hf_explain() : strerror(errno));
         return NULL;
     }
+    if (info.default_ttl_ms) {
+        fail(path, "entries of this store expire unless their writer says otherwise: name a new file");
+        return NULL;
+    }
     struct chaos *chaos =
         chaos_new((uint32_t)asked.keys, (uint32_t)asked.writers, (uint32_t)asked.readers, (uint32_t)asked.threads);
     if (!chaos || !chaos_control_init(chaos)) {

@@ -11,7 +11,7 @@
 /* ---- create --------------------------------------------------------------------------------------------------------------- */
 
 static struct {
-    uint64_t capacity, entries, entry_size, max_value, stripes, file_mode;
+    uint64_t capacity, entries, entry_size, max_value, stripes, file_mode, ttl_ms;
     const char *mode;
 } wanted = {.file_mode = 0600, .mode = "store"};
 
@@ -26,6 +26,7 @@ static int create(int argc, char **argv) {
     options.max_value = (uint32_t)wanted.max_value;
     options.stripes = (uint32_t)wanted.stripes;
     options.file_mode = (uint32_t)wanted.file_mode;
+    options.default_ttl_ms = wanted.ttl_ms;
     hf_store *store = NULL;
     int result = try_open_store(&store, argv[0], &options);
     if (result == HF_EXISTS) {
@@ -51,6 +52,8 @@ static const struct option_spec create_options[] = {
      .help = "locks, so writers at once: a power of two"},
     {.name = "mode", .kind = OPTION_CHOICE, .argument = "store|cache", .target = &wanted.mode,
      .help = "when full: refuse new entries, or evict old ones"},
+    {.name = "ttl", .kind = OPTION_TTL, .argument = "T", .target = &wanted.ttl_ms,
+     .help = "entries expire after T unless their writer says otherwise (default never)"},
     {.name = "file-mode", .kind = OPTION_OCTAL, .argument = "MODE", .target = &wanted.file_mode, .low = 0400, .high = 0777,
      .help = "permissions of the file, before the umask (default 0600)"},
     {.name = NULL},
@@ -65,7 +68,7 @@ const struct command command_create = {
              "SIZE takes K, M, G and T, powers of 1024.\n",
     .examples = "holdfast create /dev/shm/sessions\n"
                 "holdfast create users.hf --entries 1000000 --entry-size 200\n"
-                "holdfast create thumbs.hf --capacity 2G --max-value 1M --mode cache\n",
+                "holdfast create thumbs.hf --capacity 2G --max-value 1M --mode cache --ttl 1h\n",
     .options = create_options,
     .min_operands = 1,
     .max_operands = 1,
@@ -85,10 +88,17 @@ static void print_info_json(const struct hf_info *info) {
     printf("{\"store_id\":\"%016" PRIx64 "\",\"created_ms\":%" PRIu64 ",\"mode\":\"%s\",\"file_size\":%" PRIu64
            ",\"entries\":%" PRIu64 ",\"entry_size\":%" PRIu32 ",\"max_value\":%" PRIu32 ",\"stripes\":%" PRIu32
            ",\"format\":%" PRIu32 ",\"block_size\":%" PRIu32 ",\"blocks\":%" PRIu64 ",\"buckets\":%" PRIu64
-           ",\"libc\":\"%.16s\",\"stale\":%s,\"unverified\":%s,\"dead_stripes\":%" PRIu32 "}\n",
+           ",\"default_ttl_ms\":%" PRIu64 ",\"libc\":\"%.16s\",\"stale\":%s,\"unverified\":%s,\"dead_stripes\":%" PRIu32 "}\n",
            info->store_id, info->created_ms, mode_name(info->mode), info->file_size, info->entries, info->entry_size,
-           info->max_value, info->stripes, info->format, info->block_size, info->blocks, info->buckets, info->libc,
-           info->stale ? "true" : "false", info->unverified ? "true" : "false", info->dead_stripes);
+           info->max_value, info->stripes, info->format, info->block_size, info->blocks, info->buckets, info->default_ttl_ms,
+           info->libc, info->stale ? "true" : "false", info->unverified ? "true" : "false", info->dead_stripes);
+}
+
+static void print_default_ttl(uint64_t ttl_ms) {
+    if (ttl_ms)
+        printf("entries expire    after %" PRIu64 " ms, unless their writer says otherwise\n", ttl_ms);
+    else
+        printf("entries expire    only if their writer says so\n");
 }
 
 static void print_info_text(const struct hf_info *info) {
@@ -100,6 +110,7 @@ static void print_info_text(const struct hf_info *info) {
     printf("promised entries  %" PRIu64 " of up to %" PRIu32 " bytes\n", info->entries, info->entry_size);
     printf("largest value     %s\n", show_size(info->max_value, &shown));
     printf("stripes           %" PRIu32 "\n", info->stripes);
+    print_default_ttl(info->default_ttl_ms);
     printf("heap              %" PRIu64 " blocks of %" PRIu32 " bytes\n", info->blocks, info->block_size);
     printf("index             %" PRIu64 " buckets\n", info->buckets);
     printf("format            %" PRIu32 ", writers use %.16s\n", info->format, info->libc);

@@ -6,10 +6,9 @@
 #include "operands.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 static struct {
-    bool hex, json, meta;
+    bool hex, json, meta, stale;
     bool if_absent, if_present;
     uint64_t ttl_ms, flags, version;
 } wanted;
@@ -63,8 +62,8 @@ static int put(int argc, char **argv) {
 #define JSON_OPTION(what) {.name = "json", .kind = OPTION_SWITCH, .target = &wanted.json, .help = what}
 
 static const struct option_spec put_options[] = {
-    {.name = "ttl", .kind = OPTION_DURATION, .argument = "T", .target = &wanted.ttl_ms,
-     .help = "the entry expires after T, as in 1500ms, 1.5s, 10m, 2h, 7d (default 0: never)"},
+    {.name = "ttl", .kind = OPTION_TTL, .argument = "T", .target = &wanted.ttl_ms,
+     .help = "the entry expires after T, as in 1500ms, 1.5s, 10m, 2h, 7d; or never; 0, the default: as the store was made"},
     {.name = "flags", .kind = OPTION_NUMBER, .argument = "N", .target = &wanted.flags, .high = UINT32_MAX,
      .help = "a number to keep with the value"},
     {.name = "if-absent", .kind = OPTION_SWITCH, .target = &wanted.if_absent, .help = "only if there is no such key"},
@@ -94,32 +93,57 @@ const struct command command_put = {
     .run = put,
 };
 
+/* ---- Values of any length ------------------------------------------------------------------------------------------------- */
+
+typedef int read_verb(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+                      struct hf_meta *meta);
+
+/* hf_get, hf_get_stale or hf_take with a buffer that grows until the value fits. HF_TRUNCATED: out of memory, and told. */
+static int read_value(read_verb *verb, hf_store *store, const struct bytes *key, struct buffer *buffer, struct hf_meta *meta) {
+    int result;
+    while ((result = verb(store, key->data, key->length, buffer->data, buffer->size, &buffer->length, meta)) == HF_TRUNCATED) {
+        if (!reserve_buffer(buffer, buffer->length))
+            return HF_TRUNCATED;
+    }
+    return result;
+}
+
 /* ---- get ------------------------------------------------------------------------------------------------------------------ */
+
+static void print_found(const char *path, const struct bytes *key, const struct bytes *value, const struct hf_meta *meta,
+                        enum print_style style, bool newline) {
+    print_entry(key, value, meta, style);
+    if (newline && style == PRINT_RAW)
+        putchar('\n');
+    if (is_stale(meta))
+        complain_of_key(path, hf_result_text(HF_STALE), key, wanted.hex);
+}
 
 /* One KEY; `newline`: the value is one of several, so it is ended by a newline. */
 static int get_one(hf_store *store, const char *path, char *text, enum print_style style, bool newline) {
-    struct bytes key, value = {.data = NULL};
+    struct bytes key;
     if (!key_operand(text, wanted.hex, &key))
         return TOOL_USAGE;
-    void *memory = NULL;
+    read_verb *verb = wanted.stale ? hf_get_stale : hf_get;
+    bool meta_only = style == PRINT_META || style == PRINT_JSON_META;
+    struct buffer buffer = {NULL, 0, 0};
     struct hf_meta meta;
     unsigned attempts = 0;
     int result;
     do
-        result = style == PRINT_META || style == PRINT_JSON_META
-            ? hf_exists(store, key.data, key.length, &meta)
-            : hf_get_dup(store, key.data, key.length, &memory, &value.length, &meta);
+        result = meta_only ? verb(store, key.data, key.length, NULL, 0, NULL, &meta)
+                           : read_value(verb, store, &key, &buffer, &meta);
     while (busy_again(result, &attempts));
-    if (result > 0)
-        return complain_of_key(path, hf_result_text(result), &key, wanted.hex);
-    if (result == HF_OK) {
-        value.data = memory;
-        print_entry(&key, &value, &meta, style);
-        if (newline && style == PRINT_RAW)
-            putchar('\n');
-        free(memory);
-    }
-    return report_result(path, result);
+    int code = TOOL_DONE;
+    if (result == HF_OK || result == HF_STALE || (meta_only && result == HF_TRUNCATED))
+        print_found(path, &key, &(struct bytes){.data = buffer.data, .length = buffer.length}, &meta, style, newline);
+    else if (result == HF_TRUNCATED)
+        code = TOOL_FAILED;
+    else
+        code = result == HF_NOTFOUND ? complain_of_key(path, hf_result_text(result), &key, wanted.hex)
+                                     : report_result(path, result);
+    free_buffer(&buffer);
+    return code;
 }
 
 static int get(int argc, char **argv) {
@@ -144,6 +168,8 @@ static const struct option_spec get_options[] = {
     HEX_OPTION,
     JSON_OPTION("print one JSON object on a line for each key"),
     META_OPTION,
+    {.name = "stale", .kind = OPTION_SWITCH, .target = &wanted.stale,
+     .help = "also values that have expired and are still there; a message says so of each"},
     {.name = NULL},
 };
 
@@ -157,6 +183,7 @@ const struct command command_get = {
     .examples = "holdfast get users.hf user:7\n"
                 "holdfast get users.hf photo:7 > ada.jpg\n"
                 "holdfast get users.hf user:7 user:8 --json\n"
+                "holdfast get /dev/shm/pages front --stale --quiet\n"
                 "holdfast get --hex users.hf 0001ff\n",
     .options = get_options,
     .min_operands = 2,
@@ -205,16 +232,6 @@ const struct command command_exists = {
 
 /* ---- take ----------------------------------------------------------------------------------------------------------------- */
 
-/* hf_take with a buffer that grows until the value fits. */
-static int take_value(hf_store *store, const struct bytes *key, struct buffer *buffer, struct hf_meta *meta) {
-    int result;
-    while ((result = hf_take(store, key->data, key->length, buffer->data, buffer->size, &buffer->length, meta)) == HF_TRUNCATED) {
-        if (!reserve_buffer(buffer, buffer->length))
-            return HF_TRUNCATED;
-    }
-    return result;
-}
-
 static int take(int argc, char **argv) {
     (void)argc;
     struct bytes key;
@@ -225,7 +242,7 @@ static int take(int argc, char **argv) {
         return TOOL_FAILED;
     struct buffer buffer = {NULL, 0, 0};
     struct hf_meta meta;
-    int result = take_value(store, &key, &buffer, &meta);
+    int result = read_value(hf_take, store, &key, &buffer, &meta);
     int code = TOOL_FAILED;
     if (result == HF_NOTFOUND)
         code = complain_of_key(argv[0], hf_result_text(result), &key, wanted.hex);

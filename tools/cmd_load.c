@@ -51,6 +51,7 @@ bool loader_put(struct loader *loader, const struct entry *entry) {
     struct hf_put_options options = HF_PUT_INIT;
     options.flags = entry->flags;
     options.expires_ms = entry->expires_ms;
+    options.ttl_ms = entry->expires_ms ? 0 : entry->ttl_ms;
     int result = hf_put(loader->store, entry->key, entry->key_len, entry->value, entry->value_len, &options, NULL);
     if (result < 0)
         return loader_wrong(loader, "%s", hf_explain());

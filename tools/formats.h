@@ -12,7 +12,8 @@ struct entry {
     const void *value;
     size_t key_len;
     size_t value_len;
-    uint64_t expires_ms; /* 0: never */
+    uint64_t expires_ms; /* 0: never                                                                        */
+    uint64_t ttl_ms;     /* reading, if expires_ms is 0: HF_TTL_NEVER, or 0 for the default of the new store */
     uint64_t version;
     uint32_t flags;
 };

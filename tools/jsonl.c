@@ -106,6 +106,7 @@ static bool load_record(struct loader *loader, const struct record *record) {
                           .value = record->value.data, .value_len = record->value.length,
                           .flags = (uint32_t)record->numbers[FIELD_FLAGS], .expires_ms = record->numbers[FIELD_EXPIRES]};
     uint64_t ttl_ms = record->numbers[FIELD_TTL];
+    entry.ttl_ms = record->has[FIELD_TTL] ? 0 : HF_TTL_NEVER;
     if (!record->has[FIELD_EXPIRES] && ttl_ms > 0 && __builtin_add_overflow(clock_ms(), ttl_ms, &entry.expires_ms))
         entry.expires_ms = UINT64_MAX;
     if (entry.expires_ms > EXPIRES_MAX)

@@ -81,9 +81,15 @@ enum print_style choose_style(bool json, bool meta, bool hex) {
     return meta ? PRINT_META : hex ? PRINT_HEX : PRINT_RAW;
 }
 
+bool is_stale(const struct hf_meta *meta) {
+    return meta->expires_ms != 0 && meta->ttl_ms == 0;
+}
+
 void print_meta_json(const struct hf_meta *meta) {
     printf(",\"version\":%" PRIu64 ",\"flags\":%" PRIu32 ",\"ttl_ms\":%" PRIu64 ",\"length\":%" PRIu32, meta->version,
            meta->flags, meta->ttl_ms, meta->value_len);
+    if (is_stale(meta))
+        fputs(",\"stale\":true", stdout);
 }
 
 static void print_json(const struct bytes *key, const struct bytes *value, const struct hf_meta *meta) {
@@ -99,8 +105,8 @@ static void print_json(const struct bytes *key, const struct bytes *value, const
 
 static void print_meta(const struct bytes *key, const struct hf_meta *meta) {
     struct shown shown;
-    printf("version=%" PRIu64 " flags=%" PRIu32 " ttl_ms=%" PRIu64 " length=%" PRIu32 " key=%s\n", meta->version, meta->flags,
-           meta->ttl_ms, meta->value_len, show_bytes(key->data, key->length, &shown));
+    printf("version=%" PRIu64 " flags=%" PRIu32 " ttl_ms=%" PRIu64 " length=%" PRIu32 "%s key=%s\n", meta->version, meta->flags,
+           meta->ttl_ms, meta->value_len, is_stale(meta) ? " stale" : "", show_bytes(key->data, key->length, &shown));
 }
 
 void print_entry(const struct bytes *key, const struct bytes *value, const struct hf_meta *meta, enum print_style style) {

@@ -27,7 +27,10 @@ enum print_style { PRINT_RAW, PRINT_HEX, PRINT_META, PRINT_JSON, PRINT_JSON_META
 enum print_style choose_style(bool json, bool meta, bool hex);
 void print_entry(const struct bytes *key, const struct bytes *value, const struct hf_meta *meta, enum print_style style);
 
-/* ,"version":V,"flags":F,"ttl_ms":T,"length":L */
+/* Whether the value that was read had expired: only hf_get_stale returns one. */
+bool is_stale(const struct hf_meta *meta);
+
+/* ,"version":V,"flags":F,"ttl_ms":T,"length":L, and ,"stale":true if it is */
 void print_meta_json(const struct hf_meta *meta);
 
 #endif

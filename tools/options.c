@@ -66,6 +66,8 @@ static const char *kind_text(enum option_kind kind) {
         return "a size such as 4096, 64K, 16M or 1G";
     case OPTION_DURATION:
         return "a time such as 500ms, 1.5s, 10m, 2h, 7d, or 0";
+    case OPTION_TTL:
+        return "a time such as 500ms, 1.5s, 10m, 2h, 7d, or never";
     case OPTION_OCTAL:
         return "an octal number such as 0600";
     case OPTION_INTEGER:
@@ -94,10 +96,16 @@ static bool check_range(const struct option_spec *option, const char *text, uint
     return false;
 }
 
+static bool parse_ttl(const char *text, uint64_t *milliseconds) {
+    *milliseconds = HF_TTL_NEVER;
+    return strcmp(text, "never") == 0 || (parse_duration(text, milliseconds) && *milliseconds < TTL_UNSET);
+}
+
 static bool set_number(const struct option_spec *option, const char *text) {
     uint64_t value = 0;
     bool parsed = option->kind == OPTION_SIZE ? parse_size(text, &value)
         : option->kind == OPTION_DURATION     ? parse_duration(text, &value)
+        : option->kind == OPTION_TTL          ? parse_ttl(text, &value)
         : option->kind == OPTION_OCTAL        ? parse_octal(text, &value)
                                               : parse_number(text, &value);
     if (!parsed) {
@@ -135,6 +143,7 @@ static bool set_option(const struct option_spec *option, const char *text) {
     case OPTION_NUMBER:
     case OPTION_OCTAL:
     case OPTION_DURATION:
+    case OPTION_TTL:
         return set_number(option, text);
     }
     return false;

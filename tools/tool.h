@@ -38,7 +38,10 @@ enum option_kind {
     OPTION_INTEGER,  /* decimal, may be negative; int64_t                                           */
     OPTION_OCTAL,    /* octal, as in 0600; uint64_t, from low to high                               */
     OPTION_DURATION, /* 1500ms, 1.5s, 10m, 2h, 1d, or 0; uint64_t of milliseconds, from low to high */
+    OPTION_TTL,      /* the same, or "never", which is HF_TTL_NEVER; never TTL_UNSET              */
 };
+
+#define TTL_UNSET (UINT64_MAX - 1) /* the initial value of one that has no default */
 
 struct option_spec {
     const char *name; /* "capacity" for --capacity; NULL ends a table */
@@ -67,7 +70,7 @@ struct command {
 
 extern const struct command command_create, command_info;
 extern const struct command command_put, command_get, command_exists, command_take, command_del;
-extern const struct command command_incr, command_append, command_touch, command_clear;
+extern const struct command command_incr, command_append, command_touch, command_ttl, command_clear;
 extern const struct command command_keys, command_count;
 extern const struct command command_dump, command_load, command_import, command_copy;
 extern const struct command command_stats, command_log, command_check, command_repair, command_chaos, command_bench;

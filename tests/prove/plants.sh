@@ -47,6 +47,9 @@ plant VERSION_IGNORED verbs
 plant LOCK_KEPT verbs
 plant EXPIRY_IGNORED verbs_more expiry
 plant TTL_ZERO verbs_more touching
+plant DEFAULT_TTL_IGNORED clock default-of-writes
+plant STALE_UNMARKED clock stale-values
+plant CLOCK_UNBOUNDED clock ends
 plant VERSION_MOVED model --mode cache --operations 100000
 plant NO_OWN_RELOAD capacity mixed
 plant RESERVE_ONCE capacity replace
