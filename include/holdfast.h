@@ -543,11 +543,30 @@ struct hf_info {
  * `struct hf_info`.) */
 HF_CHECKED int hf_info(hf_store *store, struct hf_info *info);
 
-/* Counted under the stripes' locks by the processes that did the work; exact except for what a killed process was doing. */
-#define HF_STATS(X) \
+/*
+ * Counters of a store, over all processes that ever used it. They are kept in the file, copied by hf_copy, and never fall.
+ *
+ * Writes, evictions, recoveries and the like are counted under the stripes' locks by who did the work: exact except for what
+ * a killed process was doing.
+ *
+ * Reads are counted without a lock, and a read writes no memory that two threads share: a thread keeps what it counts to itself,
+ * and hands it in after 1 to 256 hits, or misses, so many that this happens about once a second or more often. It also does when
+ * it ends, calls hf_stats or exit(), and when the last handle of the store in its process is closed. So of each thread at
+ * most 255 hits and 255 misses are missing in what other processes see, and are lost if its process is killed, calls _exit or
+ * execve, or calls exit() in another thread. A forked child does not hand in what its parent has counted. (Of the sixteenth and
+ * further stores that a process has open at the same time every read is handed in at once.)
+ *
+ * A read-only handle writes nothing, so others never see its reads; its own hf_stats adds them.
+ */
+#define HF_GAUGES(X) \
     X(entries, "entries in the store, expired ones included until their room is reused") \
     X(used_bytes, "bytes of the heap in use") \
-    X(free_bytes, "bytes of the heap that are free") \
+    X(free_bytes, "bytes of the heap that are free")
+
+#define HF_COUNTERS(X) \
+    X(hits, "reads that found a value: get, exists and take") \
+    X(misses, "reads that found none") \
+    X(stale_hits, "reads that returned an expired value on request") \
     X(puts, "values stored, by put, incr, append and touch") \
     X(deletes, "entries deleted, by delete, take and clear") \
     X(evictions, "entries evicted to make room (cache mode)") \
@@ -556,7 +575,10 @@ HF_CHECKED int hf_info(hf_store *store, struct hf_info *info);
     X(refusals, "writes refused because the stripe was full") \
     X(recoveries, "recoveries of a stripe") \
     X(dropped, "entries dropped by recoveries") \
-    X(contended, "locks that had to be waited for")
+    X(contended, "locks that had to be waited for") \
+    X(read_retries, "reads begun anew because the entry changed meanwhile")
+
+#define HF_STATS(X) HF_GAUGES(X) HF_COUNTERS(X)
 
 struct hf_stats {
     size_t size; /* sizeof(struct hf_stats); HF_STATS_INIT sets it */
@@ -564,10 +586,16 @@ struct hf_stats {
     HF_STATS(HF_STATS_FIELD)
 #undef HF_STATS_FIELD
 };
-#define HF_STATS_INIT { sizeof(struct hf_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define HF_STATS_ZERO(name, text) , 0
+#define HF_STATS_INIT { sizeof(struct hf_stats) HF_STATS(HF_STATS_ZERO) }
 
-/* Sums the counters of all stripes; takes no lock, so sums taken while others write may be a moment apart. */
+/* Sums the counters of all stripes and what was counted without a lock; takes no lock, so sums taken while others write may be a
+ * moment apart. First hands in what the calling thread has counted. */
 HF_CHECKED int hf_stats(hf_store *store, struct hf_stats *stats);
+
+/* The same of one stripe, from 0 to hf_info.stripes - 1: what is counted without a lock belongs to none and is 0 here. Makes no
+ * system call. HF_ERR_ARGUMENT: there is no such stripe. */
+HF_CHECKED int hf_stats_stripe(hf_store *store, uint32_t stripe, struct hf_stats *stats);
 
 /* Copies the latest recoveries, oldest first, at most `size` of them; the store keeps the last 256. *count is their number. */
 HF_CHECKED int hf_recoveries(hf_store *store, struct hf_recovery *recoveries, size_t size, size_t *count);

@@ -140,10 +140,12 @@ int hf_take(hf_store *store, const void *key, size_t key_len, void *buffer, size
     if (store && !store->region->writable)
         return hf__result(HF_ERR_READONLY);
     do {
-        result = hf_get(store, key, key_len, buffer, size, &length, &read);
+        result = hf__get(store, key, key_len, buffer, size, &length, &read);
         if (result == HF_OK)
             result = take_version(store, key, key_len, read.version);
     } while (result == HF_CHANGED);
+    if (result >= 0)
+        hf__counted(store, result);
     if (result != HF_OK && result != HF_TRUNCATED)
         return result;
     if (value_len)

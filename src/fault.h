@@ -86,6 +86,9 @@
     X(IN_USE_UNSYNCED,      "... or marked so in memory only") \
     X(VERIFY_SKIPPED,       "the image is not verified after another boot") \
     X(IDENTITY_FIRST,       "the boot id is written before the image is verified") \
+    /* ---- count */ \
+    X(COUNTS_LOST,          "the reads that a thread has counted are not handed in") \
+    X(COUNTS_INHERITED,     "a forked child hands in what its parent has counted, too") \
     /* ---- copy */ \
     X(COPY_UNFROZEN,        "stripes are let go of before all are locked") \
     X(COPY_UNSYNCED,        "the copy gets its name before it is on the disk") \

@@ -218,6 +218,9 @@ uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms); /* fro
 bool hf__expired(uint64_t expiry, uint64_t *now_ms); /* asks the clock if *now_ms is 0 and it matters */
 int hf__key_check(const struct hf_store *store, const void *key, size_t key_len);
 void hf__meta_of(const struct hf__view *view, uint64_t now_ms, struct hf_meta *meta);
+/* As hf_get, which counts what it returns: HF_OK and HF_TRUNCATED as a hit, HF_NOTFOUND as a miss. */
+int hf__get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len, struct hf_meta *meta);
+int hf__counted(const hf_store *store, int result);
 /* Calls attempt until it returns something else than HF_ERR_BUSY: lock-free at first, then between slices under the lock. */
 typedef int hf__attempt_fn(struct hf_store *store, void *context);
 int hf__read_stable(struct hf_store *store, uint32_t stripe, hf__attempt_fn *attempt, void *context);

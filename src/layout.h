@@ -8,6 +8,7 @@
  *     | superblock| live | recovery ring | stripe headers | index buckets | block maps | heap |
  *     +-----------+------+---------------+----------------+---------------+------------+------+
  *      0           4096   8192            each part begins on a page; all sizes are fixed at creation
+ *                  6144: tallies
  *
  * The index slots are the only truth: everything else in a stripe is derived from them and rebuilt by recover.c. Stripe s owns
  * an equal, contiguous share of each part: its header, its buckets, its two maps and its range of the heap, so that one lock
@@ -86,6 +87,23 @@ struct hf__live {
 };
 static_assert(sizeof(struct hf__live) == 128, "two lines");
 #define HF__LIVE_AT HF__PAGE
+
+/* What is counted without a lock (tally.h), in lanes so that threads seldom meet. New ones go to the end; hits and misses are the
+ * first two, which threads collect for themselves. */
+#define HF__TALLIES(X) X(hits) X(misses) X(stale_hits) X(read_retries)
+
+enum hf__tally {
+#define HF__TALLY_ENUM(name) HF__TALLY_##name,
+    HF__TALLIES(HF__TALLY_ENUM)
+#undef HF__TALLY_ENUM
+    HF__TALLY_COUNT
+};
+#define HF__TALLY_READS 2u
+#define HF__TALLY_ROOM 16u /* counters of a lane: two lines */
+#define HF__TALLY_LANES 16u
+#define HF__TALLIES_AT (HF__LIVE_AT + 2048)
+static_assert(HF__TALLY_misses == HF__TALLY_READS - 1 && HF__TALLY_COUNT <= HF__TALLY_ROOM, "a lane");
+static_assert(HF__TALLIES_AT + HF__TALLY_LANES * HF__TALLY_ROOM * sizeof(uint64_t) <= 2 * HF__PAGE, "in the page of what lives");
 
 /* ---- Recovery ring ------------------------------------------------------------------------------------------------------ */
 

@@ -8,6 +8,7 @@
  * A mapping in which a thread holds a lock is never unmapped: the kernel could not tell the next owner that this one died.
  */
 #include "internal.h"
+#include "tally.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,11 +40,13 @@ static void after_fork_in_child(void) {
         if (getppid() == 0)
             region->writable = false;
     }
+    hf__tally_child();
     pthread_mutex_unlock(&regions_lock);
 }
 
 static void prepare(void) {
     hf__pid = (uint32_t)getpid();
+    hf__tally_prepare();
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
@@ -73,6 +76,7 @@ static void free_region(struct hf__region *region) {
         munmap(region->base, hf__mapped_size(&region->geometry));
     close(region->fd);
     free(region->held);
+    free(region->own);
     free(region);
 }
 
@@ -110,7 +114,8 @@ static int map_region(struct hf__region *region) {
     if (!hf__mappable(&region->geometry))
         return hf__fail(HF_ERR_ABI, "the store is larger than the addresses of this program: use a 64-bit one");
     region->held = calloc(region->geometry.stripes, 1);
-    if (!region->held)
+    region->own = calloc(HF__TALLY_COUNT, sizeof *region->own);
+    if (!region->held || !region->own)
         return hf__fail_errno("calloc");
     int protection = region->mapped_writable ? PROT_READ | PROT_WRITE : PROT_READ;
     region->base = mmap(NULL, hf__mapped_size(&region->geometry), protection, MAP_SHARED, region->fd, 0);
@@ -150,6 +155,7 @@ static int new_region(int fd, const struct stat *file, bool readonly, uint32_t t
         return result;
     }
     region->unverified = !region->writable && unverified(region);
+    hf__tally_attach(region);
     region->next = regions;
     regions = *made = region;
     return HF_OK;
@@ -322,6 +328,7 @@ static int end_region(struct hf__region *region) {
     while (*link != region)
         link = &(*link)->next;
     *link = region->next;
+    hf__tally_detach(region);
     free_region(region);
     return HF_OK;
 }

@@ -2,6 +2,7 @@
 /* Read one key. No lock, no system call, no allocation, unless writers change the entry faster than it can be copied. */
 #include "hash_key.h"
 #include "read.h"
+#include "tally.h"
 
 #include <stdlib.h>
 
@@ -143,21 +144,26 @@ static int attempt_locked(struct hf_store *store, uint32_t stripe, hf__attempt_f
     return result;
 }
 
+static int attempt_often(struct hf_store *store, uint32_t tries, hf__attempt_fn *attempt, void *context) {
+    int result = HF_ERR_BUSY;
+    uint32_t failed = 0;
+    while (failed < tries && (result = attempt(store, context)) == HF_ERR_BUSY)
+        failed++;
+    if (failed > 0)
+        hf__tally(store->region, HF__TALLY_read_retries, failed);
+    return result;
+}
+
 int hf__read_stable(struct hf_store *store, uint32_t stripe, hf__attempt_fn *attempt, void *context) {
     bool writable = store->region->writable;
-    uint64_t deadline = 0;
-    for (uint32_t try = 0; try < (writable ? TRIES : READONLY_TRIES); try++) {
-        int result = attempt(store, context);
-        if (result != HF_ERR_BUSY)
-            return result;
-    }
-    if (!writable)
-        return hf__result(HF_ERR_BUSY);
-    deadline = hf__monotonic_us() + (uint64_t)store->timeout_ms * 1000;
+    int result = attempt_often(store, writable ? TRIES : READONLY_TRIES, attempt, context);
+    if (result != HF_ERR_BUSY || !writable)
+        return hf__result(result);
+    uint64_t deadline = hf__monotonic_us() + (uint64_t)store->timeout_ms * 1000;
     for (;;) {
-        int result = attempt_locked(store, stripe, attempt, context);
-        for (uint32_t try = 0; try < TRIES && (result == HF_ERR_TIMEOUT || result == HF_ERR_BUSY); try++)
-            result = attempt(store, context);
+        result = attempt_locked(store, stripe, attempt, context);
+        if (result == HF_ERR_TIMEOUT || result == HF_ERR_BUSY)
+            result = attempt_often(store, TRIES, attempt, context);
         if (result != HF_ERR_TIMEOUT && result != HF_ERR_BUSY)
             return hf__result(result);
         if (store->timeout_ms != HF_FOREVER && hf__monotonic_us() >= deadline)
@@ -185,14 +191,33 @@ INLINE int get(hf_store *store, const void *key, size_t key_len, void *buffer, s
     return result;
 }
 
+INLINE int count(const hf_store *store, int result) {
+    if (hf__usual(result == HF_OK) || result == HF_TRUNCATED)
+        hf__tally_read(store->region, HF__TALLY_hits);
+    else if (result == HF_NOTFOUND)
+        hf__tally_read(store->region, HF__TALLY_misses);
+    else if (result == HF_STALE)
+        hf__tally(store->region, HF__TALLY_stale_hits, 1);
+    return result;
+}
+
 int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
            struct hf_meta *meta) {
+    return count(store, get(store, key, key_len, buffer, size, value_len, meta, false));
+}
+
+int hf__counted(const hf_store *store, int result) {
+    return count(store, result);
+}
+
+int hf__get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+            struct hf_meta *meta) {
     return get(store, key, key_len, buffer, size, value_len, meta, false);
 }
 
 int hf_get_stale(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                  struct hf_meta *meta) {
-    return get(store, key, key_len, buffer, size, value_len, meta, true);
+    return count(store, get(store, key, key_len, buffer, size, value_len, meta, true));
 }
 
 int hf_exists(hf_store *store, const void *key, size_t key_len, struct hf_meta *meta) {
@@ -207,20 +232,20 @@ int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, s
     if (!value)
         return hf__fail(HF_ERR_ARGUMENT, "hf_get_dup needs a place for the value");
     *value = NULL;
-    int result = hf_exists(store, key, key_len, &seen);
+    int result = hf__get(store, key, key_len, NULL, 0, NULL, &seen);
     while (result == HF_OK || result == HF_TRUNCATED) {
         size_t size = seen.value_len;
         free(memory);
         memory = malloc(size + 1);
         if (!memory)
             return hf__fail(HF_ERR_MEMORY, "no memory for a value of %zu bytes", size);
-        result = hf_get(store, key, key_len, memory, size, &length, &seen);
+        result = hf__get(store, key, key_len, memory, size, &length, &seen);
         if (result == HF_OK)
             break;
     }
     if (result != HF_OK) {
         free(memory);
-        return result;
+        return hf__counted(store, result);
     }
     memory[length] = 0;
     *value = memory;
@@ -228,5 +253,5 @@ int hf_get_dup(hf_store *store, const void *key, size_t key_len, void **value, s
         *value_len = length;
     if (meta)
         *meta = seen;
-    return HF_OK;
+    return hf__counted(store, HF_OK);
 }

@@ -13,6 +13,8 @@
 #include <emmintrin.h>
 #endif
 
+#define HF__TALLIED 16u /* mappings of a process for whose reads its threads have room */
+
 struct hf__region {
     unsigned char *base;
     struct hf__geometry geometry;
@@ -31,6 +33,8 @@ struct hf__region {
     uint64_t device, inode;
     uint64_t recoveries_before; /* in the ring, when this process attached                         */
     uint32_t references;
+    uint32_t number;              /* under which threads count reads; HF__TALLIED - 1: they do not keep them  */
+    uint64_t *own;                /* tallies of a handle that may not write the file                          */
     struct hf__region *next; /* in the process's list */
 };
 
@@ -49,6 +53,11 @@ static inline struct hf__live *hf__live(const struct hf__region *region) {
 
 static inline struct hf__verdict *hf__ring_at(const struct hf__region *region, uint64_t sequence) {
     return (struct hf__verdict *)(void *)(region->base + HF__RING_AT) + sequence % HF__RING;
+}
+
+/* Any number will do. */
+static inline uint64_t *hf__tally_lane(const struct hf__region *region, uint32_t lane) {
+    return (uint64_t *)(void *)(region->base + HF__TALLIES_AT) + lane % HF__TALLY_LANES * HF__TALLY_ROOM;
 }
 
 static inline struct hf__stripe *hf__stripe_at(const struct hf__region *region, uint32_t stripe) {

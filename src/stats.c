@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the store is and what it has counted. No locks. */
 #include "internal.h"
+#include "tally.h"
 
 #include <sys/stat.h>
 
@@ -56,15 +57,48 @@ static void add(const struct hf__region *region, const struct hf__stripe *header
     stats->contended += hf__load(&header->contended);
 }
 
+static void add_tallies(const struct hf__region *region, struct hf_stats *stats) {
+    uint64_t sums[HF__TALLY_COUNT];
+    hf__tally_hand_in(region);
+    hf__tally_sum(region, sums);
+#define ADD(name) stats->name += sums[HF__TALLY_##name];
+    HF__TALLIES(ADD)
+#undef ADD
+}
+
+static int check_stats(const hf_store *store, const struct hf_stats *theirs, const char *what) {
+    if (!store || !theirs || theirs->size < sizeof theirs->size)
+        return hf__fail(HF_ERR_ARGUMENT, "%s needs a store, and a struct that starts with HF_STATS_INIT", what);
+    return HF_OK;
+}
+
+/* An older caller's struct is filled as far as it goes. */
+static int give_stats(struct hf_stats *stats, struct hf_stats *theirs) {
+    stats->size = theirs->size;
+    memcpy(theirs, stats, theirs->size < sizeof *stats ? theirs->size : sizeof *stats);
+    return HF_OK;
+}
+
 int hf_stats(hf_store *store, struct hf_stats *theirs) {
     struct hf_stats stats = HF_STATS_INIT;
-    if (!store || !theirs || theirs->size < sizeof theirs->size)
-        return hf__fail(HF_ERR_ARGUMENT, "hf_stats needs a store, and a struct that starts with HF_STATS_INIT");
+    int result = check_stats(store, theirs, "hf_stats");
+    if (result != HF_OK)
+        return result;
     for (uint32_t stripe = 0; stripe < store->region->geometry.stripes; stripe++)
         add(store->region, hf__stripe_at(store->region, stripe), &stats);
-    stats.size = theirs->size;
-    memcpy(theirs, &stats, theirs->size < sizeof stats ? theirs->size : sizeof stats);
-    return HF_OK;
+    add_tallies(store->region, &stats);
+    return give_stats(&stats, theirs);
+}
+
+int hf_stats_stripe(hf_store *store, uint32_t stripe, struct hf_stats *theirs) {
+    struct hf_stats stats = HF_STATS_INIT;
+    int result = check_stats(store, theirs, "hf_stats_stripe");
+    if (result == HF_OK && stripe >= store->region->geometry.stripes)
+        result = hf__fail(HF_ERR_ARGUMENT, "there is no stripe %u: the store has %u", stripe, store->region->geometry.stripes);
+    if (result != HF_OK)
+        return result;
+    add(store->region, hf__stripe_at(store->region, stripe), &stats);
+    return give_stats(&stats, theirs);
 }
 
 int hf_sync(hf_store *store) {

@@ -107,6 +107,12 @@ static void call_whole_store(hf_store *store) {
     CHECK(info.store_id != 0);
     CHECK_RC(hf_stats(store, &stats), HF_OK);
     CHECK_EQ(stats.entries, 1);
+    uint64_t entries = 0;
+    for (uint32_t stripe = 0; stripe < info.stripes; stripe++) {
+        CHECK_RC(hf_stats_stripe(store, stripe, &stats), HF_OK);
+        entries += stats.entries;
+    }
+    CHECK_EQ(entries, 1);
     CHECK_RC(hf_sync(store), HF_OK);
     CHECK_RC(hf_copy(store, check_path(path, "copy"), NULL), HF_OK);
     CHECK_RC(hf_check(store, NULL, &report), HF_OK);

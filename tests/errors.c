@@ -84,6 +84,9 @@ static void arguments_of_reads(hf_store *store) {
     REFUSED(hf_info(store, NULL));
     REFUSED(hf_stats(NULL, &stats));
     REFUSED(hf_stats(store, NULL));
+    REFUSED(hf_stats_stripe(NULL, 0, &stats));
+    REFUSED(hf_stats_stripe(store, 0, NULL));
+    REFUSED(hf_stats_stripe(store, HF_STRIPES_MAX, &stats));
     CHECK(item.memory == NULL && number == 0);
 }
 
