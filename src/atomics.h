@@ -103,8 +103,8 @@ static inline void hf__in_order(void) {
 /* For the compiler: the case to be fast in. */
 #define hf__usual(condition) __builtin_expect(!!(condition), 1)
 
-/* Starts to fetch the line at an address, whatever lies there. gcc takes a function that does nothing but prefetch for one without
- * effect, and drops its calls: the empty instruction tells it otherwise. */
+/* Starts to fetch the line at an address, whatever lies there. gcc takes a function that does nothing but prefetch for one
+ * without effect, and drops its calls: the empty instruction tells it otherwise. */
 static inline void hf__fetch(const void *at) {
     __builtin_prefetch(at);
     __asm__ volatile("");
