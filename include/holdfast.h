@@ -110,6 +110,7 @@ typedef struct hf_store hf_store;
     X(HF_END, 5, "the scan is complete") \
     X(HF_DAMAGED, 6, "the store violates its invariants: run hf_repair or 'holdfast repair'") \
     X(HF_STALE, 7, "the value has expired") \
+    X(HF_UNCHANGED, 8, "nothing changed before the deadline") \
     X(HF_ERR_SYSTEM, -1, "a system call failed (see errno)") \
     X(HF_ERR_ARGUMENT, -2, "an argument is out of range") \
     X(HF_ERR_MEMORY, -3, "out of memory") \
@@ -401,6 +402,128 @@ HF_CHECKED int hf_touch(hf_store *store, const void *key, size_t key_len, uint64
 
 /* Deletes every entry, each atomically, stripe after stripe. A clear that is killed has deleted some. */
 HF_CHECKED int hf_clear(hf_store *store);
+
+/* ---- Fill ---------------------------------------------------------------------------------------------------------------- */
+/*
+ * Single flight: of all threads and processes that miss a key at the same time one computes its value, and the others wait for it.
+ * When that one is killed, a waiter takes over at once. What was computed is stored unless a put or delete of the key came after
+ * the computation began, for then it may be out of date: so delete (or put) a key after changing what its value is computed from,
+ * and no process will bring the old value back. hf_delete says so also for a key that is not there (HF_NOTFOUND).
+ *
+ * "Nothing" can be cached, too: an entry that says that its key is absent, with a time to live of its own. For every other call
+ * such a key is absent; only fills know the difference, and do not compute it again.
+ */
+
+/* What a computation gives. */
+struct hf_fill {
+    const void *value; /* stays valid until `done` was called                                                            */
+    size_t value_len;
+    uint64_t ttl_ms;   /* as of hf_put_options                                                                           */
+    uint32_t flags;    /* the user's                                                                                     */
+    uint32_t absent;   /* 1: there is nothing under this key: remember that for ttl_ms. value_len is 0                   */
+    void (*done)(struct hf_fill *fill); /* NULL: nothing to do. Called once the value is copied, also if fn failed       */
+};
+
+/* Computes the value of a key into *fill, which is zeroed before. HF_OK, or anything else, which is what hf_get_or_fill then
+ * returns. No stripe is locked: it may take its time, fork, and use the store, also to fill other keys; those that others are
+ * just filling it then computes without sharing, for it must not wait. It must not fill its own key, close the handle, or leave
+ * by longjmp or a C++ exception; it may be cancelled (pthread_cancel), which lets others fill the key, but then `done` is not
+ * called. */
+typedef int hf_fill_fn(void *context, const void *key, size_t key_len, struct hf_fill *fill);
+
+enum hf_fill_flags {
+    HF_FILL_NOWAIT = 1, /* if another fills the key: HF_ERR_TIMEOUT at once */
+};
+
+struct hf_fill_options {
+    size_t size;       /* sizeof(struct hf_fill_options); HF_FILL_INIT sets it                                           */
+    uint32_t wait_ms;  /* the longest wait for another's fill. 0: hf_options.timeout_ms; HF_FOREVER: no deadline         */
+    uint32_t lease_ms; /* hf_fill_begin: after so long others may fill the key. 0: 10,000                                */
+    uint32_t early;    /* hf_get_or_fill: eagerness to fill anew before the value expires, percent; see below. 0: never  */
+    uint32_t flags;    /* enum hf_fill_flags                                                                             */
+};
+#define HF_FILL_INIT { sizeof(struct hf_fill_options), 0, 0, 0, 0 }
+
+/*
+ * Gets a value as hf_get does, or computes and stores it. `options` may be NULL; buffer, value_len and meta as of hf_get.
+ *
+ * early: a value that is about to expire is computed anew while it is still there, by a caller whom chance picks: with the
+ * remaining time r and the duration d of the last fill, if r <= -ln(random) * d * early / 100. With 100 most values are renewed
+ * by one caller shortly before they expire, and nobody waits. The others get the old value meanwhile; so does that caller if fn
+ * fails.
+ *
+ * Results: HF_OK, HF_TRUNCATED as hf_get; meta->version 0: the value was computed but not stored, because a put or delete came
+ * after the computation began, or there was no room. HF_NOTFOUND: fn said that there is nothing, now or earlier. HF_ERR_TIMEOUT:
+ * another fills the key and was not done before the deadline; or a lock, as of every write. HF_ERR_REENTERED: fn asked for its own
+ * key. HF_ERR_READONLY: the value is not there, and this handle cannot store one. What fn returned, if not HF_OK: nothing is
+ * stored, and the next waiter tries.
+ *
+ * Kill: a filler that dies is replaced by a waiter at once; should that waiter die at the very moment when it is woken, by another
+ * within 100 ms. A filler that is stopped delays the waiters until their deadline. Fork: a child that returns from fn stores its
+ * value, but has no lock to give back. Cost of a hit: that of hf_get.
+ */
+HF_CHECKED int hf_get_or_fill(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+                              struct hf_meta *meta, hf_fill_fn *fn, void *context, const struct hf_fill_options *options);
+
+/* The right to fill a key, for those who cannot use a function. Plain numbers: it may be copied, and handed to another thread or
+ * process that has the store open. */
+struct hf_lease {
+    uint64_t key_hash;
+    uint64_t horizon;
+    uint64_t number;
+    uint32_t lock;
+    uint32_t reserved;
+};
+
+/* HF_OK: the caller is to compute the value, then hf_fill_publish or hf_fill_cancel it. HF_EXISTS: the value is there, get it;
+ * HF_NOTFOUND: it is known that there is none. Else as hf_get_or_fill: waits while another fills the key, with a function or a
+ * lease. A lease holds no lock: if its holder dies, others wait until it ends. If all fill locks of the key are taken by other
+ * keys, the lease is not known to others, who may then get one, too. */
+HF_CHECKED int hf_fill_begin(hf_store *store, const void *key, size_t key_len, const struct hf_fill_options *options,
+                             struct hf_lease *lease);
+
+/* Stores what was computed, and ends the lease. fill->done is not called. HF_CHANGED: a put or delete of the key came after
+ * hf_fill_begin, or another's fill after the lease had ended: nothing is stored. Else as hf_put; the lease has ended in any case,
+ * unless the arguments are refused. `version` may be NULL. */
+HF_CHECKED int hf_fill_publish(hf_store *store, const void *key, size_t key_len, const struct hf_fill *fill,
+                               const struct hf_lease *lease, uint64_t *version);
+
+/* Ends a lease: who waits for the key may fill it. */
+HF_CHECKED int hf_fill_cancel(hf_store *store, const struct hf_lease *lease);
+
+/* ---- Wait ---------------------------------------------------------------------------------------------------------------- */
+/*
+ * Who waits sleeps, and is woken by the writer. A writer killed between its commit and the waking takes the wake-up along; so
+ * nobody sleeps longer than 250 ms without looking again. A read-only handle is woken by nobody and looks every 20 ms. Signals do
+ * not end a wait. Kill, fork: a waiter leaves nothing behind but one needless wake-up. timeout_ms: milliseconds, 0: look once;
+ * HF_FOREVER: no deadline.
+ */
+
+/* Waits until a key has another version than `seen` (0: is absent). HF_OK: it has; *meta (may be NULL) describes the entry, its
+ * version is 0 if the key is absent: deleted, expired, evicted or never there. HF_UNCHANGED: the deadline has passed. Versions in
+ * between may have come and gone: what is seen is the last one. Else as hf_get. */
+HF_CHECKED int hf_wait(hf_store *store, const void *key, size_t key_len, uint64_t seen, uint32_t timeout_ms,
+                       struct hf_meta *meta);
+
+/* Where changes were seen. Start with HF_WATCH_INIT; hf_watch_free. One watch for one thread and store. */
+struct hf_watch {
+    uint64_t from; /* changes lie between these cursors of hf_scan, ... */
+    uint64_t to;   /* ... the end not included                          */
+    void *memory;
+    uint32_t next;
+    uint32_t reserved;
+};
+#define HF_WATCH_INIT { 0, 0, NULL, 0, 0 }
+
+/* Waits until something in the store has changed that this watch has not seen, and tells where: HF_OK, and some key between the
+ * cursors from and to was put, deleted, evicted or touched. Call again for further places. A new watch is told of every place
+ * where there ever was an entry. Compare what hf_scan finds there with what it found before: changes of one key that follow each other
+ * fast are one change, and the last state is never missed. That an entry expires is no change: look at meta.expires_ms.
+ * HF_UNCHANGED: the deadline has passed. HF_ERR_MEMORY. While somebody watches, every write of the store costs a system call. */
+HF_CHECKED int hf_wait_any(hf_store *store, struct hf_watch *watch, uint32_t timeout_ms);
+
+/* Ends the watch's memory and makes it new. */
+HF_API void hf_watch_free(struct hf_watch *watch);
 
 /* ---- Scan and count ----------------------------------------------------------------------------------------------------- */
 

@@ -62,6 +62,19 @@ static inline bool hf__swap_if32(uint32_t *at, uint32_t expected, uint32_t value
     return __atomic_compare_exchange_n(at, &expected, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
+static inline uint32_t hf__add32(uint32_t *at, uint32_t value) {
+    return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
+}
+
+/* Sets, or clears, bits; what is loaded afterwards is not older. */
+static inline void hf__set_bits32(uint32_t *at, uint32_t bits) {
+    __atomic_fetch_or(at, bits, __ATOMIC_SEQ_CST);
+}
+
+static inline void hf__clear_bits32(uint32_t *at, uint32_t bits) {
+    __atomic_fetch_and(at, ~bits, __ATOMIC_SEQ_CST);
+}
+
 /* ThreadSanitizer does not model fences; under it the words that carry the protocol are ordered by themselves. */
 #if defined(__SANITIZE_THREAD__)
 #define HF__TSAN 1
@@ -94,6 +107,16 @@ static inline void hf__fence_full(void) {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 #endif
+
+/* Behind the release of a mutex: what is loaded from here on is not older than what was stored before. The release was an
+ * exchange, which is such a fence already where exchanges are locked. */
+static inline void hf__fence_released(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+#else
+    hf__fence_full();
+#endif
+}
 
 /* Keeps the compiler from moving stores across: a killed process leaves its stores in the order of its instructions. */
 static inline void hf__in_order(void) {

@@ -26,7 +26,7 @@ int hf__file_lock(int fd, short type) {
     return failed ? errno : 0;
 }
 
-static void init_stripes(const struct hf__region *region, bool verify) {
+static void init_locks(const struct hf__region *region, bool verify) {
     for (uint32_t stripe = 0; stripe < region->geometry.stripes; stripe++) {
         struct hf__stripe *header = hf__stripe_at(region, stripe);
         struct hf_recovery recovery;
@@ -38,6 +38,8 @@ static void init_stripes(const struct hf__region *region, bool verify) {
             hf__recover_logged(region, stripe, HF_CAUSE_OPEN, &recovery);
         HF_POINT("open:stripe");
     }
+    for (uint32_t fill = 0; fill < region->geometry.fills; fill++)
+        hf__fill_init(hf__fill_at(region, fill));
 }
 
 static void write_identity(struct hf__live *live, const struct hf__identity *identity) {
@@ -66,7 +68,7 @@ static int mark_in_use(const struct hf__region *region) {
 /* Before the first stamp is given after a machine crash: recover.c has made the counters jump ahead of what was given and lost,
  * and should the jump be lost, too, the next crash would repeat it. */
 static int sync_stripes(const struct hf__region *region) {
-    return hf__file_sync(hf__stripe_at(region, 0), (size_t)(region->geometry.index_at - region->geometry.stripes_at));
+    return hf__file_sync(hf__stripe_at(region, 0), (size_t)(region->geometry.fills_at - region->geometry.stripes_at));
 }
 
 static int become_first(const struct hf__region *region, const struct hf__identity *identity) {
@@ -82,7 +84,7 @@ static int become_first(const struct hf__region *region, const struct hf__identi
     if (HF_PLANTED(IDENTITY_FIRST))
         write_identity(live, identity);
     HF_POINT("open:first");
-    init_stripes(region, verify);
+    init_locks(region, verify);
     HF_POINT("open:stripes");
     if (verify && (result = sync_stripes(region)) != HF_OK)
         return result;

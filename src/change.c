@@ -128,6 +128,7 @@ static int take_version(hf_store *store, const void *key, size_t key_len, uint64
         return result;
     if (write.spot.word == 0 || (write.spot.view.version != version && !HF_PLANTED(TAKE_ANY)))
         return hf__write_end(&write, HF_CHANGED);
+    hf__tomb(write.region, &write.place);
     hf__write_delete(&write);
     return hf__write_end(&write, HF_OK);
 }
@@ -161,11 +162,13 @@ static void clear_stripe(const struct hf__region *region, uint32_t stripe) {
     uint32_t first = stripe * hf__slots_of_stripe(region), end = first + hf__slots_of_stripe(region);
     uint64_t entries = header->entries;
     hf__record_set(header, HF_OP_CLEAR, 0);
+    hf__tomb_all(region, stripe);
     for (uint32_t slot = first; slot < end; slot++)
         if (hf__load(hf__slot_at(region, slot)) != 0)
             hf__publish(hf__slot_at(region, slot), 0);
     hf__step(header, HF__STEP_PUBLISHED);
     hf__recover(region, stripe, HF__RECOVER_DERIVED);
+    hf__changed(region, stripe, HF__EVERY_KEY);
     hf__count(&header->deletes, entries);
     hf__step(header, HF__STEP_COUNTED);
     hf__record_clear(header);

@@ -52,6 +52,7 @@ static int clean_image(const struct hf__region *region, unsigned char *image) {
     *hf__live(&copy) = (struct hf__live){ .recoveries = recoveries, .in_use = HF_PLANTED(IN_USE_COPIED) };
     for (uint32_t stripe = 0; stripe < region->geometry.stripes; stripe++)
         memset(hf__stripe_at(&copy, stripe)->mutex_line, 0, HF__LINE);
+    memset(hf__fill_at(&copy, 0), 0, region->geometry.fills * sizeof(struct hf__fill));
     return hf__superblock_renew((struct hf__superblock *)(void *)image);
 }
 

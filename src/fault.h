@@ -89,6 +89,18 @@
     /* ---- count */ \
     X(COUNTS_LOST,          "the reads that a thread has counted are not handed in") \
     X(COUNTS_INHERITED,     "a forked child hands in what its parent has counted, too") \
+    /* ---- wait, fill */ \
+    X(CHANGE_UNCOUNTED,     "a change does not move the stripe's change word on") \
+    X(WAKE_LOST,            "who waits for a change, or a fill, is not woken") \
+    X(SLICE_ENDLESS,        "who waits for a change does not look again by himself") \
+    X(NO_FILL_OWNER_DEAD,   "who waits for a fill takes a dead filler for a living one") \
+    X(FILL_NAMELESS,        "a fill lock does not name the key it is held for") \
+    X(FILL_STRANGER,        "who finds no fill lock free waits for a stranger's") \
+    X(FILL_NESTED_WAITS,    "who has a fill lock waits for another") \
+    X(FILL_UNGUARDED,       "a computed value is stored whatever came since") \
+    X(TOMB_LOST,            "a delete is not remembered for those who compute") \
+    X(FILL_KEPT,            "a fill that is cancelled keeps its lock") \
+    X(FILL_UNREAD,          "who gets a fill lock does not look for the value again") \
     /* ---- copy */ \
     X(COPY_UNFROZEN,        "stripes are let go of before all are locked") \
     X(COPY_UNSYNCED,        "the copy gets its name before it is on the disk") \

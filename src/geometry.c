@@ -16,6 +16,9 @@
 #define STRIPE_ENTRIES 1024u /* a stripe should expect at least so many entries ...  */
 #define STRIPE_ROOM 12u      /* ... have room for so many of the largest ...          */
 #define STRIPE_ROOM_LEAST 4u /* ... (so many if the user chose the stripes) ...       */
+#define FILLS_PER_STRIPE 8u
+#define FILLS_LEAST 16u
+#define FILLS_MOST 256u
 #define STRIPE_BYTES (8u * MEBIBYTE) /* ... and be no larger than this: repair and compaction stop its writers */
 
 struct plan {
@@ -47,10 +50,20 @@ static uint64_t page_up(uint64_t bytes) {
     return (bytes + HF__PAGE - 1) & ~(uint64_t)(HF__PAGE - 1);
 }
 
+/* A fill looks at four of them, so that a few more than there are fills at once are enough. */
+static uint32_t fill_locks(uint32_t stripes) {
+    uint32_t locks = stripes * FILLS_PER_STRIPE;
+    locks = locks < FILLS_LEAST ? FILLS_LEAST : locks;
+    return locks > FILLS_MOST ? FILLS_MOST : locks;
+}
+
 void hf__geometry_parts(struct hf__geometry *geometry) {
     uint64_t stripes = geometry->stripes;
+    geometry->fills = fill_locks(geometry->stripes);
     geometry->stripes_at = HF__STRIPES_AT;
-    geometry->index_at = geometry->stripes_at + page_up(stripes * sizeof(struct hf__stripe));
+    geometry->fills_at = geometry->stripes_at + page_up(stripes * sizeof(struct hf__stripe));
+    geometry->tombs_at = geometry->fills_at + geometry->fills * sizeof(struct hf__fill);
+    geometry->index_at = page_up(geometry->tombs_at + stripes * sizeof(struct hf__tombs));
     geometry->maps_at = geometry->index_at + page_up(stripes * geometry->buckets * sizeof(struct hf__bucket));
     geometry->heap_at = geometry->maps_at + page_up(stripes * 2 * (geometry->blocks / 64) * 8);
     geometry->file_size = geometry->heap_at + page_up(stripes * geometry->blocks * HF__BLOCK);

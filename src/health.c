@@ -110,6 +110,7 @@ static int repair_stripe(hf_store *store, uint32_t stripe, struct hf_report *rep
     hf__record_set(header, HF_OP_REPAIR, 0);
     hf__recover_logged(store->region, stripe, HF_CAUSE_REPAIR, &recovery);
     hf__check_stripe(store->region, stripe, &findings);
+    hf__changed(store->region, stripe, HF__EVERY_KEY);
     HF_POINT("end");
     hf__unlock(&hold);
     report->entries += findings.entries;

@@ -90,15 +90,64 @@ struct hf__hold {
     struct hf_store *store;
     uint32_t stripe;
     bool recovered;
+    uint32_t wake; /* hf__release: who waits for what was changed */
     struct hf_recovery recovery;
 };
 void hf__lock_init(struct hf__stripe *stripe);
 int hf__lock(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struct hf__hold *hold);
 int hf__lock_any(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struct hf__hold *hold); /* quarantined, too */
 void hf__release(struct hf__hold *hold);
-void hf__tell(const struct hf__hold *hold); /* the log, when nothing is held any more */
+void hf__tell(const struct hf__hold *hold); /* waiters and the log, when nothing is held any more */
 void hf__unlock(struct hf__hold *hold);     /* both */
 bool hf__locks_held(const struct hf__region *region);
+/* Robust mutexes of other kinds, one at a time: 0, EOWNERDEAD, or another error: somebody holds it. */
+void hf__robust_init(pthread_mutex_t *mutex);
+uint32_t *hf__robust_word(pthread_mutex_t *mutex); /* as the kernel reads it: futex(2) */
+bool hf__robust_held(uint32_t word);               /* by a living thread, for all that is known */
+bool hf__robust_orphaned(pthread_mutex_t *mutex);
+#define HF__FUTEX_WAITS 0x80000000u
+#define HF__FUTEX_DIED 0x40000000u
+#define HF__FUTEX_THREAD 0x3fffffffu
+
+/* wait.c: who waits for changes. A key has one of 31 bits; bit 0 is the whole store. */
+#define HF__EVERY_KEY UINT32_MAX
+static inline uint32_t hf__bit_of(uint64_t key_hash) {
+    return 2u << ((key_hash & 0xffff) * 31 >> 16);
+}
+/* Under the lock, after the commit: keys with these bits have another version, or are no more. */
+static inline void hf__changed(const struct hf__region *region, uint32_t stripe, uint32_t bits) {
+    struct hf__stripe *header = hf__stripe_at(region, stripe);
+    if (!HF_PLANTED(CHANGE_UNCOUNTED))
+        hf__publish32(&header->change, hf__load32(&header->change) + 1);
+    region->held[stripe] |= bits;
+}
+void hf__wake(const struct hf__region *region, uint32_t stripe, uint32_t bits);
+/* Until the word is not `seen`, somebody wakes one of the bits, or a moment of hf__monotonic_us; or less long. */
+void hf__sleep_on(uint32_t *word, uint32_t seen, uint32_t bits, uint64_t until_us);
+void hf__wake_all(uint32_t *word, uint32_t bits);
+uint64_t hf__deadline(uint32_t timeout_ms); /* as a moment of hf__monotonic_us */
+
+/* guard.c: may a value be stored that was computed from what was known when the stripe's stamps stood at `horizon`? */
+void hf__tomb(const struct hf__region *region, const struct hf__place *place); /* a delete is about to be committed */
+void hf__tomb_all(const struct hf__region *region, uint32_t stripe);
+uint64_t hf__horizon(const struct hf__region *region, uint32_t stripe);
+
+/* fill_lock.c: one filler a key. */
+struct hf__claim {
+    struct hf_store *store;
+    struct hf__place place;
+    struct hf__fill *fill; /* NULL: all four locks of this key are taken by other keys: compute without sharing */
+    uint64_t horizon;
+    uint32_t pid; /* who claimed: a forked child did not */
+};
+void hf__fill_init(struct hf__fill *fill);
+int hf__fill_claim(struct hf_store *store, const struct hf__place *place, struct hf__claim *claim); /* HF_ERR_BUSY: another has */
+bool hf__fill_is_own(const struct hf__claim *claim); /* of this thread, when it was busy */
+void hf__fill_wait(const struct hf__claim *claim, uint64_t until_us);
+void hf__fill_release(struct hf__claim *claim);
+struct hf__fill *hf__fill_of(const struct hf__region *region, uint64_t key_hash); /* the first of its four */
+uint64_t hf__fill_lease(struct hf__claim *claim, uint32_t lease_ms); /* in place of the lock */
+void hf__fill_lease_end(struct hf__fill *fill, uint64_t lease);
 
 /* recover.c */
 enum hf__recover_how { HF__RECOVER_DERIVED, HF__RECOVER_VERIFY };
@@ -202,7 +251,9 @@ struct hf__content {
     uint64_t version; /* 0: a new one                          */
     uint64_t expiry;
     uint32_t flags;
+    bool absent; /* says that there is nothing under the key */
 };
+int hf__value_check(const struct hf_store *store, const void *value, size_t value_len);
 int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_operation operation, const void *key,
                       size_t key_len); /* checks and locates */
 int hf__write_lock(struct hf__write *write);
@@ -214,12 +265,17 @@ void hf__write_delete(struct hf__write *write);
 int hf__write_end(struct hf__write *write, int result);
 uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms); /* from now on; 0: the store's default */
 
+int hf__guard(const struct hf__write *write, uint64_t horizon); /* guard.c: HF_OK, or HF_CHANGED */
+
 /* read.c */
 bool hf__expired(uint64_t expiry, uint64_t *now_ms); /* asks the clock if *now_ms is 0 and it matters */
 int hf__key_check(const struct hf_store *store, const void *key, size_t key_len);
 void hf__meta_of(const struct hf__view *view, uint64_t now_ms, struct hf_meta *meta);
 /* As hf_get, which counts what it returns: HF_OK and HF_TRUNCATED as a hit, HF_NOTFOUND as a miss. */
 int hf__get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len, struct hf_meta *meta);
+/* ... HF_NOTFOUND and *absent: an entry says so. */
+int hf__get_known(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+                  struct hf_meta *meta, bool *absent);
 int hf__counted(const hf_store *store, int result);
 /* Calls attempt until it returns something else than HF_ERR_BUSY: lock-free at first, then between slices under the lock. */
 typedef int hf__attempt_fn(struct hf_store *store, void *context);

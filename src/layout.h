@@ -4,9 +4,9 @@
 /*
  * The file format: every struct that is shared between processes, with its picture and its assertions.
  *
- *     +-----------+------+---------------+----------------+---------------+------------+------+
- *     | superblock| live | recovery ring | stripe headers | index buckets | block maps | heap |
- *     +-----------+------+---------------+----------------+---------------+------------+------+
+ *     +-----------+------+---------------+----------------+--------------------+---------------+------------+------+
+ *     | superblock| live | recovery ring | stripe headers | fill locks, tombs | index buckets | block maps | heap |
+ *     +-----------+------+---------------+----------------+--------------------+---------------+------------+------+
  *      0           4096   8192            each part begins on a page; all sizes are fixed at creation
  *                  6144: tallies
  *
@@ -48,8 +48,12 @@ struct hf__geometry {
     uint32_t ghosts;        /* of one stripe                   */
     uint32_t small_blocks;  /* of one stripe's small ring; 0: it has none */
     uint64_t default_ttl_ms; /* 0: entries live for ever                 */
+    uint64_t fills_at;       /* the fill locks, ...                      */
+    uint64_t tombs_at;       /* ... and behind them the stripes' tombs   */
+    uint32_t fills;          /* how many locks: a power of two           */
+    uint32_t reserved;
 };
-static_assert(sizeof(struct hf__geometry) == 96, "no padding");
+static_assert(sizeof(struct hf__geometry) == 120, "no padding");
 
 struct hf__superblock {
     char magic[8];
@@ -69,7 +73,7 @@ struct hf__superblock {
     uint64_t checksum; /* XXH3 over all of the above */
 };
 static_assert(offsetof(struct hf__superblock, geometry) == 56, "no padding");
-static_assert(sizeof(struct hf__superblock) == 184 && sizeof(struct hf__superblock) <= HF__PAGE, "fits its page");
+static_assert(sizeof(struct hf__superblock) == 208 && sizeof(struct hf__superblock) <= HF__PAGE, "fits its page");
 #define HF__BYTE_ORDER 0x01020304u
 
 /* The part of the superblock that lives: changed by the first writer under the file's exclusive lock only. */
@@ -83,7 +87,9 @@ struct hf__live {
     uint32_t in_use;          /* 1: written since it was last known to be complete on disk; 0 in a fresh snapshot */
     uint64_t recoveries;      /* sequence number of the newest record in the ring                                */
     uint64_t birth;           /* of the file, nanoseconds since 1970: inode numbers are used again. 0: not known */
-    uint64_t reserved[7];
+    uint32_t turn;            /* a futex: grows while somebody watches the whole store                           */
+    uint32_t reserved32;
+    uint64_t reserved[6];
 };
 static_assert(sizeof(struct hf__live) == 128, "two lines");
 #define HF__LIVE_AT HF__PAGE
@@ -148,7 +154,7 @@ static_assert(sizeof(struct hf__record) == 64, "one line");
 #define HF__STAMP_LIMIT (1ull << 62) /* no stamp was ever so large: one a microsecond for 146,000 years */
 
 /*
- *   0   mutex, alone in its line
+ *   0   mutex, and who waits for a change
  *   64  record
  *   128 state, changed by every write
  *   192 counters
@@ -157,7 +163,10 @@ static_assert(sizeof(struct hf__record) == 64, "one line");
  */
 struct hf__stripe {
     alignas(HF__LINE) union {
-        pthread_mutex_t mutex;
+        struct {
+            pthread_mutex_t mutex;
+            uint32_t waiters; /* bit 0: the whole store is watched; the others by hash: somebody waits for a key (wait.c) */
+        };
         unsigned char mutex_line[HF__LINE];
     };
     struct hf__record record;
@@ -173,7 +182,7 @@ struct hf__stripe {
     uint32_t hand;        /* cache mode: where the clock stands                                     */
     uint32_t backwards;   /* store mode: 1 while the reserve travels to lower blocks                */
     uint32_t quarantined; /* 1: could not be repaired                                               */
-    uint32_t reserved;
+    uint32_t change;      /* a futex: grows with every change of a key                              */
 
     uint64_t puts;
     uint64_t deletes;
@@ -185,15 +194,54 @@ struct hf__stripe {
     uint64_t dropped;
 
     uint64_t contended;
-    uint64_t spare[7]; /* zero: hands of the small ring, change word */
+    uint64_t spare[6]; /* zero: hands of the small ring */
+    uint64_t newest_dropped; /* no entry of a later version was ever dropped to make room, or repaired away (guard.c) */
 };
-static_assert(sizeof(pthread_mutex_t) <= HF__LINE, "the mutex has a line of its own");
+static_assert(sizeof(pthread_mutex_t) + sizeof(uint32_t) <= HF__LINE, "the mutex and its waiters have a line of their own");
 #define HF__MUTEX_SIZE sizeof(pthread_mutex_t)
 #define HF__MUTEX_ALIGN alignof(pthread_mutex_t)
 static_assert(offsetof(struct hf__stripe, record) == 64, "line 1");
 static_assert(offsetof(struct hf__stripe, next_stamp) == 128, "line 2");
 static_assert(offsetof(struct hf__stripe, puts) == 192, "line 3");
 static_assert(sizeof(struct hf__stripe) == 320, "five lines");
+
+/* ---- Fill locks and tombs ------------------------------------------------------------------------------------------------ */
+
+/*
+ * Who computes the value of a missing key holds one of these (fill_lock.c). `key_hash` names the key for which the mutex is held,
+ * or which is leased; it is stored under the lock of the key's stripe, and outlives a holder that was killed.
+ */
+struct hf__fill {
+    alignas(HF__LINE) union {
+        pthread_mutex_t mutex;
+        unsigned char mutex_line[HF__LINE];
+    };
+    uint64_t key_hash;    /* 0: of no key                                                           */
+    uint64_t lease;       /* the number of the lease; 0: none. It ends by being set to 0, ...       */
+    uint64_t lease_until; /* ... or at this moment, microseconds of CLOCK_MONOTONIC                 */
+    uint64_t leases;      /* how many were given                                                    */
+    uint64_t since;       /* microseconds of CLOCK_MONOTONIC                                        */
+    uint64_t took;        /* microseconds of the last fill under this lock                          */
+    uint32_t pid;         /* of the holder                                                          */
+    uint32_t turn;        /* a futex: grows when a lease ends                                       */
+    uint64_t reserved;
+};
+static_assert(sizeof(struct hf__fill) == 2 * HF__LINE, "two lines");
+
+/*
+ * The latest deletes of a stripe: a value computed before one of them must not be stored after it (guard.c). Changed under the
+ * stripe's lock.
+ */
+#define HF__TOMBS 31u
+struct hf__tombs {
+    uint64_t count;   /* deletes; the next one goes to tomb[count % HF__TOMBS] */
+    uint64_t cleared; /* the stamp of the last clear                           */
+    struct {
+        uint64_t key_hash;
+        uint64_t stamp;
+    } tomb[HF__TOMBS];
+};
+static_assert(sizeof(struct hf__tombs) == 512, "eight lines");
 
 /* ---- Index --------------------------------------------------------------------------------------------------------------- */
 
@@ -237,7 +285,7 @@ static_assert(sizeof(struct hf__bucket) == HF__LINE, "one line");
 /*
  *   0   stamp      unique in the stripe for ever, new with every write into blocks
  *   8   version    what the user sees; kept by moves
- *   16  expiry     high 48: milliseconds since 1970, 0: never; low 16: key length
+ *   16  expiry     high 48: milliseconds since 1970, 0: never; then 1 bit: the key is known to be absent; low 15: key length
  *   24  value length, then user flags
  *   32  slot number in the store, then checksum
  *   40  key, padded to 8 bytes; value
@@ -252,6 +300,7 @@ struct hf__entry {
     uint32_t checksum;
 };
 static_assert(sizeof(struct hf__entry) == 40, "no padding");
+#define HF__ABSENT 0x8000u
 #define HF__EXPIRY_MAX ((1ull << 48) - 1)
 
 /* ---- Steps of an operation: the names of crash points, and of the record's step in a verdict ---------------------------- */

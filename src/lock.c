@@ -32,9 +32,13 @@ static void init_robust(pthread_mutex_t *mutex, int shared) {
     pthread_mutexattr_destroy(&attributes);
 }
 
+void hf__robust_init(pthread_mutex_t *mutex) {
+    init_robust(mutex, PTHREAD_PROCESS_SHARED);
+}
+
 void hf__lock_init(struct hf__stripe *stripe) {
     memset(stripe->mutex_line, 0, sizeof stripe->mutex_line);
-    init_robust(&stripe->mutex, PTHREAD_PROCESS_SHARED);
+    hf__robust_init(&stripe->mutex);
 }
 
 static void clear_pending(void) {
@@ -67,11 +71,7 @@ static int lock_until(pthread_mutex_t *mutex, uint64_t until_us) {
     return error;
 }
 
-#define FUTEX_WAITS 0x80000000u /* a robust mutex's word, as the kernel reads it: futex(2) */
-#define FUTEX_DIED 0x40000000u
-#define FUTEX_THREAD 0x3fffffffu
-
-static uint32_t *futex_word(pthread_mutex_t *mutex) {
+uint32_t *hf__robust_word(pthread_mutex_t *mutex) {
 #ifdef __GLIBC__
     return (uint32_t *)(void *)&mutex->__data.__lock;
 #else
@@ -79,14 +79,18 @@ static uint32_t *futex_word(pthread_mutex_t *mutex) {
 #endif
 }
 
+bool hf__robust_held(uint32_t word) {
+    return (word & HF__FUTEX_THREAD) != 0 && !(word & HF__FUTEX_DIED);
+}
+
 /* True: the owner's thread is no more, and the lock says so now. All writers live in one PID namespace. */
-static bool orphaned(pthread_mutex_t *mutex) {
-    uint32_t *word = futex_word(mutex), seen = hf__load32(word), thread = seen & FUTEX_THREAD;
-    if (thread == 0 || seen & FUTEX_DIED || HF_PLANTED(ORPHAN_KEPT))
+bool hf__robust_orphaned(pthread_mutex_t *mutex) {
+    uint32_t *word = hf__robust_word(mutex), seen = hf__load32(word);
+    if (!hf__robust_held(seen) || HF_PLANTED(ORPHAN_KEPT))
         return false;
-    if (syscall(SYS_tkill, (int)thread, 0) == 0 || errno != ESRCH)
+    if (syscall(SYS_tkill, (int)(seen & HF__FUTEX_THREAD), 0) == 0 || errno != ESRCH)
         return false;
-    return hf__swap_if32(word, seen, (seen & FUTEX_WAITS) | FUTEX_DIED);
+    return hf__swap_if32(word, seen, (seen & HF__FUTEX_WAITS) | HF__FUTEX_DIED);
 }
 
 /* In slices, so that a wake-up that an old kernel or C library loses costs a slice and not the deadline. */
@@ -96,7 +100,7 @@ static int wait_for(pthread_mutex_t *mutex, uint32_t timeout_ms) {
     do {
         uint64_t slice = hf__monotonic_us() + SLICE_US;
         error = lock_until(mutex, deadline < slice ? deadline : slice);
-    } while (error == ETIMEDOUT && (orphaned(mutex) || hf__monotonic_us() < deadline || HF_PLANTED(TIMEOUT_IGNORED)));
+    } while (error == ETIMEDOUT && (hf__robust_orphaned(mutex) || hf__monotonic_us() < deadline || HF_PLANTED(TIMEOUT_IGNORED)));
     return error;
 }
 
@@ -116,6 +120,7 @@ static void take_over(struct hf__hold *hold) {
     else
         hf__recover_logged(region, hold->stripe, HF_CAUSE_DEATH, &hold->recovery);
     hold->recovered = true;
+    region->held[hold->stripe] = HF__EVERY_KEY; /* the dead one may have changed something, and woken nobody */
     HF_POINT("recover:repaired");
     if (!HF_PLANTED(NEVER_CONSISTENT))
         pthread_mutex_consistent(&stripe->mutex);
@@ -162,16 +167,21 @@ int hf__lock(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struc
 /* `held` is cleared first: afterwards another thread may hold the lock. */
 void hf__release(struct hf__hold *hold) {
     HF_POINT("unlock");
+    uint32_t changed = hold->store->region->held[hold->stripe];
     hold->store->region->held[hold->stripe] = 0;
     struct hf__stripe *header = hf__stripe_at(hold->store->region, hold->stripe);
     if (HF_PLANTED(NO_WAKE))
         header->mutex_line[3] &= 0x7f; /* glibc's mark that somebody sleeps */
     pthread_mutex_unlock(&header->mutex);
+    hf__fence_released();
+    hold->wake = changed > 1 ? changed & hf__load32(&header->waiters) : 0;
     HF_POINT("unlocked");
 }
 
 void hf__tell(const struct hf__hold *hold) {
     struct hf_store *store = hold->store;
+    if (hold->wake && !HF_PLANTED(WAKE_LOST))
+        hf__wake(store->region, hold->stripe, hold->wake);
     if (hold->recovered && store->log)
         store->log(store->log_context, &hold->recovery);
 }
@@ -185,5 +195,5 @@ bool hf__locks_held(const struct hf__region *region) {
     for (uint32_t stripe = 0; stripe < region->geometry.stripes; stripe++)
         if (region->held[stripe])
             return true;
-    return false;
+    return hf__load32(&region->fills) > 0;
 }

@@ -36,7 +36,8 @@ static void after_fork_in_child(void) {
         hf__pid = (uint32_t)getpid();
     for (struct hf__region *region = regions; region; region = region->next) {
         if (!HF_PLANTED(HELD_INHERITED))
-            memset(region->held, 0, region->geometry.stripes);
+            memset(region->held, 0, region->geometry.stripes * sizeof *region->held);
+        region->fills = 0;
         if (getppid() == 0)
             region->writable = false;
     }
@@ -113,7 +114,7 @@ static void describe_region(struct hf__region *region, const struct stat *file, 
 static int map_region(struct hf__region *region) {
     if (!hf__mappable(&region->geometry))
         return hf__fail(HF_ERR_ABI, "the store is larger than the addresses of this program: use a 64-bit one");
-    region->held = calloc(region->geometry.stripes, 1);
+    region->held = calloc(region->geometry.stripes, sizeof *region->held);
     region->own = calloc(HF__TALLY_COUNT, sizeof *region->own);
     if (!region->held || !region->own)
         return hf__fail_errno("calloc");

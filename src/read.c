@@ -17,7 +17,8 @@ struct want {
     void *buffer;
     size_t size;
     bool stale;           /* expired values, too */
-    size_t *value_len;    /* NULL: */
+    bool *absent;         /* NULL: */
+    size_t *value_len;    /* ... */
     struct hf_meta *meta; /* ... not wanted */
 };
 
@@ -65,8 +66,18 @@ INLINE int deliver(const struct want *want, const struct hf__view *view, uint64_
 }
 
 static int deliver_stale(const struct want *want, const struct hf__view *view, uint64_t now_ms) {
+    if (view->absent)
+        return HF_NOTFOUND;
     int result = deliver(want, view, now_ms);
     return result == HF_OK && !HF_PLANTED(STALE_UNMARKED) ? HF_STALE : result;
+}
+
+static int deliver_absent(const struct want *want, const struct hf__view *view, uint64_t now_ms) {
+    if (want->absent) {
+        *want->absent = true;
+        deliver(want, view, now_ms);
+    }
+    return HF_NOTFOUND;
 }
 
 /* The slot whose tag fits: HF_OK or HF_TRUNCATED, HF_NOTFOUND (found, but expired), HF_END (another key), HF_ERR_BUSY (it
@@ -90,6 +101,8 @@ INLINE int try_slot(const struct hf__region *region, const struct want *want, ui
     if (hf__expired(view->expiry, &now_ms))
         return want->stale ? deliver_stale(want, view, now_ms) : HF_NOTFOUND;
     warm(region, slot, word);
+    if (view->absent)
+        return deliver_absent(want, view, now_ms);
     return deliver(want, view, now_ms);
 }
 
@@ -177,17 +190,17 @@ static __attribute__((noinline)) int get_stable(struct hf_store *store, struct w
 }
 
 INLINE int get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
-               struct hf_meta *meta, bool stale) {
+               struct hf_meta *meta, bool stale, bool *absent) {
     if (!buffer && size > 0)
         return hf__fail(HF_ERR_ARGUMENT, "the buffer is NULL but %zu bytes long", size);
     int result = hf__key_check(store, key, key_len);
     if (result != HF_OK)
         return result;
     struct hf__place place = hf__locate(store->region, hf__hash_key_here(store->region, key, key_len));
-    struct want want = { place, key, key_len, buffer, size, stale, value_len, meta };
+    struct want want = { place, key, key_len, buffer, size, stale, absent, value_len, meta };
     result = try_home(store->region, &want);
     if (!hf__usual(result != HF_END && result != HF_ERR_BUSY))
-        return get_stable(store, (struct want){ place, key, key_len, buffer, size, stale, value_len, meta });
+        return get_stable(store, (struct want){ place, key, key_len, buffer, size, stale, absent, value_len, meta });
     return result;
 }
 
@@ -203,7 +216,7 @@ INLINE int count(const hf_store *store, int result) {
 
 int hf_get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
            struct hf_meta *meta) {
-    return count(store, get(store, key, key_len, buffer, size, value_len, meta, false));
+    return count(store, get(store, key, key_len, buffer, size, value_len, meta, false, NULL));
 }
 
 int hf__counted(const hf_store *store, int result) {
@@ -212,12 +225,18 @@ int hf__counted(const hf_store *store, int result) {
 
 int hf__get(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
             struct hf_meta *meta) {
-    return get(store, key, key_len, buffer, size, value_len, meta, false);
+    return get(store, key, key_len, buffer, size, value_len, meta, false, NULL);
+}
+
+int hf__get_known(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+                  struct hf_meta *meta, bool *absent) {
+    *absent = false;
+    return get(store, key, key_len, buffer, size, value_len, meta, false, absent);
 }
 
 int hf_get_stale(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                  struct hf_meta *meta) {
-    return count(store, get(store, key, key_len, buffer, size, value_len, meta, true));
+    return count(store, get(store, key, key_len, buffer, size, value_len, meta, true, NULL));
 }
 
 int hf_exists(hf_store *store, const void *key, size_t key_len, struct hf_meta *meta) {

@@ -261,6 +261,8 @@ static void store_counters(const struct recovery *recovery) {
                                                         : hf__longest_hole(recovery->region, recovery->stripe);
     header->reserve_at = reserve.at;
     header->reserve_len = reserve.len;
+    if (recovery->dropped)
+        header->newest_dropped = header->next_stamp;
     hf__count(&header->dropped, recovery->dropped);
 }
 
@@ -297,6 +299,7 @@ uint32_t hf__recover(const struct hf__region *region, uint32_t stripe, enum hf__
     store_counts(&recovery);
     store_counters(&recovery);
     recovery.header->quarantined = !verified(&recovery);
+    hf__publish32(&recovery.header->change, hf__load32(&recovery.header->change) + 1);
     HF_POINT("recover:4");
     return recovery.dropped;
 }

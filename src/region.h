@@ -28,7 +28,9 @@ struct hf__region {
     bool unverified;        /* read-only: no writer has verified this image, so every get does      */
     bool evicts;            /* mode cache                                                           */
     uint32_t named;         /* opened by a path, so that it can lose its name; set while others look */
-    unsigned char *held;    /* one byte a stripe: a thread of this process holds its lock           */
+    uint32_t *held;         /* one word a stripe: bit 0: a thread of this process holds its lock, ... */
+                            /* ... and by the hash of their keys, what it has changed (wait.c)        */
+    uint32_t fills;         /* how many fill locks threads of this process hold                     */
     int fd;
     uint64_t device, inode;
     uint64_t recoveries_before; /* in the ring, when this process attached                         */
@@ -62,6 +64,14 @@ static inline uint64_t *hf__tally_lane(const struct hf__region *region, uint32_t
 
 static inline struct hf__stripe *hf__stripe_at(const struct hf__region *region, uint32_t stripe) {
     return (struct hf__stripe *)(void *)(region->base + region->geometry.stripes_at) + stripe;
+}
+
+static inline struct hf__fill *hf__fill_at(const struct hf__region *region, uint32_t fill) {
+    return (struct hf__fill *)(void *)(region->base + region->geometry.fills_at) + fill;
+}
+
+static inline struct hf__tombs *hf__tombs_at(const struct hf__region *region, uint32_t stripe) {
+    return (struct hf__tombs *)(void *)(region->base + region->geometry.tombs_at) + stripe;
 }
 
 /* `bucket` counts within the stripe. */
@@ -188,6 +198,7 @@ struct hf__view {
     uint32_t key_len;
     uint32_t value_len;
     uint32_t flags;
+    bool absent; /* the entry says that there is nothing under its key */
     uint64_t version;
     uint64_t expiry;
     const unsigned char *key;
@@ -198,7 +209,8 @@ struct hf__view {
 static inline bool hf__view_header(const struct hf__region *region, uint32_t stripe, uint64_t word, struct hf__view *view) {
     struct hf__entry *entry = view->entry;
     uint64_t expiry_and_key_len = hf__load(&entry->expiry_and_key_len);
-    view->key_len = (uint32_t)(expiry_and_key_len & 0xffff);
+    view->key_len = (uint32_t)(expiry_and_key_len & (HF__ABSENT - 1));
+    view->absent = (expiry_and_key_len & HF__ABSENT) != 0;
     view->expiry = expiry_and_key_len >> 16;
     view->value_len = hf__load32(&entry->value_len);
     view->flags = hf__load32(&entry->flags);

@@ -41,7 +41,7 @@ static int attempt_visit(struct hf_store *store, void *context) {
         hf__copy_out(item->memory, view->key, size);
     if (!hf__glance_end(&glance))
         return HF_PLANTED(SCAN_GIVES_UP) ? HF_NOTFOUND : HF_ERR_BUSY;
-    if (!sound || hf__expired(view->expiry, &now_ms))
+    if (!sound || view->absent || hf__expired(view->expiry, &now_ms))
         return HF_NOTFOUND;
     item->key_len = view->key_len;
     item->value_len = keys_only ? 0 : view->value_len;

@@ -16,12 +16,14 @@
 #include "hash_key.h"
 #include "internal.h"
 
-/* An expired entry is absent: it goes before anything else is decided. */
+/* An expired entry is absent, and so is one that says so: it goes before anything else is decided. */
 static void find_spot(struct hf__write *write) {
     hf__find(write->region, &write->place, write->key, write->key_len, &write->spot);
-    if (write->spot.word != 0 && hf__expired(write->spot.view.expiry, &write->now_ms)) {
+    const struct hf__view *view = &write->spot.view;
+    bool expired = write->spot.word != 0 && hf__expired(view->expiry, &write->now_ms);
+    if (expired || (write->spot.word != 0 && view->absent)) {
         hf__unlink(write->region, &write->place, &write->spot, HF__STEP_DROP);
-        hf__count(&write->stripe->expirations, 1);
+        hf__count(&write->stripe->expirations, expired);
         write->spot.word = 0;
     }
     write->stripe->record.slot = write->spot.slot;
@@ -144,12 +146,13 @@ static void publish(struct hf__write *write, uint64_t word) {
     }
     hf__count(&write->stripe->entries, insert);
     hf__count(&write->stripe->puts, 1);
+    hf__changed(region, stripe, hf__bit_of(write->place.hash));
 }
 
 static void describe(struct hf__write *write, const struct hf__content *content, struct hf__entry *header) {
     header->stamp = hf__next_stamp(write->stripe);
     header->version = content->version ? content->version : header->stamp;
-    header->expiry_and_key_len = content->expiry << 16 | write->key_len;
+    header->expiry_and_key_len = content->expiry << 16 | (content->absent ? HF__ABSENT : 0) | write->key_len;
     header->value_len = old_length(write, content) + content->len;
     header->flags = content->flags;
     header->slot = write->spot.slot;
@@ -213,6 +216,15 @@ static int check_condition(const struct hf__write *write, const struct hf_put_op
     }
 }
 
+int hf__value_check(const struct hf_store *store, const void *value, size_t value_len) {
+    if (!value && value_len > 0)
+        return hf__fail(HF_ERR_ARGUMENT, "the value is NULL but %zu bytes long", value_len);
+    if (value_len > store->region->geometry.max_value)
+        return hf__fail(HF_ERR_TOOBIG, "the value has %zu bytes, this store takes at most %u: make one with a larger max_value",
+                        value_len, store->region->geometry.max_value);
+    return HF_OK;
+}
+
 static int check_put(const struct hf_store *store, const void *value, size_t value_len, const struct hf_put_options *theirs,
                      struct hf_put_options *options) {
     static const struct hf_put_options none = HF_PUT_INIT;
@@ -221,12 +233,7 @@ static int check_put(const struct hf_store *store, const void *value, size_t val
     else if (!hf__sized(options, sizeof *options, theirs) || options->condition > HF_IF_VERSION ||
              (options->ttl_ms && options->expires_ms))
         return hf__fail(HF_ERR_ARGUMENT, "the put options are not valid: start with HF_PUT_INIT");
-    if (!value && value_len > 0)
-        return hf__fail(HF_ERR_ARGUMENT, "the value is NULL but %zu bytes long", value_len);
-    if (value_len > store->region->geometry.max_value)
-        return hf__fail(HF_ERR_TOOBIG, "the value has %zu bytes, this store takes at most %u: make one with a larger max_value",
-                        value_len, store->region->geometry.max_value);
-    return HF_OK;
+    return hf__value_check(store, value, value_len);
 }
 
 int hf_put(hf_store *store, const void *key, size_t key_len, const void *value, size_t value_len,
@@ -263,11 +270,13 @@ int hf_delete(hf_store *store, const void *key, size_t key_len, uint64_t version
         return result;
     if (write.spot.word == 0 && HF_PLANTED(LOCK_KEPT))
         return HF_NOTFOUND;
-    if (write.spot.word == 0)
-        result = HF_NOTFOUND;
-    else if (version != 0 && write.spot.view.version != version)
-        result = HF_CHANGED;
-    else
+    bool present = write.spot.word != 0;
+    if (present && version != 0 && write.spot.view.version != version)
+        return hf__write_end(&write, HF_CHANGED);
+    hf__tomb(write.region, &write.place);
+    if (present)
         hf__write_delete(&write);
+    else
+        result = HF_NOTFOUND;
     return hf__write_end(&write, result);
 }

@@ -85,6 +85,8 @@ void hf__unlink(const struct hf__region *region, const struct hf__place *place, 
         hf__unpass(region, place, spot->passed);
     HF_POINT("unlink");
     hf__publish(hf__slot_at(region, spot->slot), 0);
+    if (emptied == HF__STEP_DROP && spot->view.version > header->newest_dropped)
+        header->newest_dropped = spot->view.version;
     hf__step(header, emptied);
     if (!HF_PLANTED(OVERFLOW_EARLY))
         hf__unpass(region, place, spot->passed);
@@ -92,6 +94,7 @@ void hf__unlink(const struct hf__region *region, const struct hf__place *place, 
     hf__unmark(region, place->stripe, hf__within(region, place->stripe, &spot->view), spot->view.blocks);
     hf__step(header, emptied == HF__STEP_PUBLISHED ? HF__STEP_FREED : HF__STEP_DROP_FREE);
     hf__count(&header->entries, ~0ull);
+    hf__changed(region, place->stripe, hf__bit_of(place->hash));
 }
 
 bool hf__spot_of_word(const struct hf__region *region, uint32_t stripe, uint32_t bucket, uint32_t slot, uint64_t word,

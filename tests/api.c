@@ -53,6 +53,40 @@ static void call_writes(hf_store *store) {
     CHECK_RC(hf_put(store, key, KEY, "value", 5, NULL, NULL), HF_OK);
 }
 
+static int compute(void *context, const void *asked, size_t asked_len, struct hf_fill *fill) {
+    CHECK(asked_len == KEY && memcmp(asked, key, KEY) == 0);
+    fill->value = context;
+    fill->value_len = strlen(context);
+    return HF_OK;
+}
+
+static void call_fills(hf_store *store) {
+    char text[] = "filled", buffer[32];
+    size_t length = 0;
+    struct hf_lease lease;
+    struct hf_fill fill = {.value = text, .value_len = sizeof text};
+    CHECK_RC(hf_clear(store), HF_OK);
+    CHECK_RC(hf_get_or_fill(store, key, KEY, buffer, sizeof buffer, &length, NULL, compute, text, NULL), HF_OK);
+    CHECK(length == 6 && memcmp(buffer, text, 6) == 0);
+    CHECK_RC(hf_fill_begin(store, key, KEY, NULL, &lease), HF_EXISTS);
+    CHECK_RC(hf_delete(store, key, KEY, 0), HF_OK);
+    CHECK_RC(hf_fill_begin(store, key, KEY, NULL, &lease), HF_OK);
+    CHECK_RC(hf_fill_cancel(store, &lease), HF_OK);
+    CHECK_RC(hf_fill_begin(store, key, KEY, NULL, &lease), HF_OK);
+    CHECK_RC(hf_fill_publish(store, key, KEY, &fill, &lease, NULL), HF_OK);
+}
+
+static void call_waits(hf_store *store) {
+    struct hf_watch watch = HF_WATCH_INIT;
+    struct hf_meta meta;
+    CHECK_RC(hf_wait(store, key, KEY, 0, HF_FOREVER, &meta), HF_OK);
+    CHECK_RC(hf_wait(store, key, KEY, meta.version, 1, NULL), HF_UNCHANGED);
+    CHECK_RC(hf_wait_any(store, &watch, HF_FOREVER), HF_OK);
+    CHECK(watch.from < watch.to);
+    hf_watch_free(&watch);
+    CHECK(watch.memory == NULL);
+}
+
 static void call_reads(hf_store *store) {
     struct hf_meta meta;
     struct hf_item item = HF_ITEM_INIT;
@@ -132,6 +166,9 @@ int test_run(int argc, char **argv) {
     char path[CHECK_PATH];
     options.flags = HF_CREATE;
     CHECK_RC(hf_open(&store, check_path(path, "store"), &options), HF_OK);
+    call_writes(store);
+    call_fills(store);
+    call_waits(store);
     call_writes(store);
     call_reads(store);
     call_whole_store(store);

@@ -35,9 +35,9 @@ report() {
     done | report "no SPDX line"
 
     in_src=$(echo "$c_files" | grep '^src/')
-    grep -nE 'pthread_' $in_src | grep -vE '^src/(lock|open)\.c:' |
-        grep -vE '^src/layout\.h:.*<pthread\.h>|(sizeof|alignof)\(pthread_mutex_t\)|pthread_mutex_t mutex;' | grep -vE ':[ ]*(/?\*|//)' |
-        report "pthread names outside lock.c and open.c"
+    grep -nE 'pthread_' $in_src | grep -vE '^src/(lock|open|fill|fill_lock)\.c:' |
+        grep -vE '^src/layout\.h:.*<pthread\.h>|(sizeof|alignof)\(pthread_mutex_t\)|pthread_mutex_t \*?mutex[;)]' | grep -vE ':[ ]*(/?\*|//)' |
+        report "pthread names outside lock.c, open.c and the fill locks"
     grep -nE 'pthread_(cond|rwlock|barrier)_|sem_(wait|post|init)' $in_src | report "a primitive that a killed process can wedge"
     grep -nE 'memory_order|__ATOMIC' $in_src | grep -v '^src/atomics\.h:' | report "memory orders outside atomics.h"
     grep -nE "__builtin_prefetch" $in_src | grep -v "^src/atomics\.h:" | report "a prefetch that gcc may drop: use hf__fetch"
