@@ -12,8 +12,8 @@
  *
  * A waiter does not queue up for the mutex, which two hundred would get one after the other. He sleeps on its word as the kernel
  * and the C library know it, with the bit set that says so. When the holder is killed, the kernel marks the word and wakes one
- * sleeper, who claims: EOWNERDEAD is his inheritance, there is nothing to repair. When the holder is done, all are woken, find the
- * value, and never touch the lock. A sleeper that is killed or stopped just when it is woken delays the others by a slice.
+ * sleeper, who claims: EOWNERDEAD is his inheritance, there is nothing to repair. When the holder is done, all are woken, find
+ * the value, and never touch the lock. A sleeper that is killed or stopped just when he is woken delays the others by a slice.
  *
  * A lease is the same without the mutex, for those whose computation has no thread of its own: a number, and a moment at which
  * it ends. The mutex is let go, and the hash stays.
@@ -117,6 +117,7 @@ int hf__fill_claim(struct hf_store *store, const struct hf__place *place, struct
     *claim = (struct hf__claim){ .store = store, .place = *place, .horizon = hf__horizon(store->region, place->stripe) };
     if (busy(claim, now_us))
         return HF_ERR_BUSY;
+    HF_POINT("fill:claim");
     int result = hf__lock(store, place->stripe, store->timeout_ms, &hold);
     if (result != HF_OK)
         return hf__result(result);

@@ -84,6 +84,19 @@ plant READY_IGNORED election unready
 plant ELECTION_KEPT election unready
 plant NAMESPACE_IGNORED namespaces refused
 
+# Fills and waits.
+plant CHANGE_UNCOUNTED wait mirrored
+plant WAKE_LOST wait hops
+plant SLICE_ENDLESS wait killed
+plant NO_FILL_OWNER_DEAD fill stampedes
+plant FILL_NAMELESS fill stampedes
+plant FILL_STRANGER fill strangers
+plant FILL_NESTED_WAITS fill crossed
+plant FILL_UNGUARDED fill outdated
+plant TOMB_LOST fill outdated
+plant FILL_KEPT fill cancelled
+plant FILL_UNREAD fill raced
+
 # Files of another boot, of another build, damaged, hostile.
 plant STALE_MUTEXES reboot copied-while-locked
 plant IDENTITY_FIRST reboot verifier-killed

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Single flight: one computation a key over all processes, an heir when the filler is killed, no value brought back after a
+ * delete, nobody who waits for nothing. Needs the test build of the library.
+ *
+ *     fill [CASE...]
+ *     fill --rounds N [--processes N] [--p99-ms MS]    stampedes whose first filler is killed, and how long the others waited
+ */
+#include "fill_cases.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+const unsigned test_seconds = 600;
+
+/* ---- Two hundred miss at once -------------------------------------------------------------------------------------------- */
+
+enum { CROWD_MAX = 512 };
+
+static struct crowd {
+    unsigned calls, ready, die_at; /* the call in which the filler kills himself; 0: none */
+    bool go;
+    double computed; /* when the last call returned */
+    double through[CROWD_MAX];
+    hf_store *store;
+    char key[32];
+} *crowd;
+
+static int compute_slowly(void *unused, const void *key, size_t key_len, struct hf_fill *fill) {
+    (void)unused, (void)key, (void)key_len;
+    unsigned call = __atomic_add_fetch(&crowd->calls, 1, __ATOMIC_SEQ_CST);
+    check_sleep_ms(20);
+    if (call == crowd->die_at)
+        raise(SIGKILL);
+    fill->value = "value";
+    fill->value_len = 5;
+    crowd->computed = check_seconds();
+    return HF_OK;
+}
+
+static int miss(void *number) {
+    char value[8];
+    size_t length = 0;
+    __atomic_add_fetch(&crowd->ready, 1, __ATOMIC_SEQ_CST);
+    while (!__atomic_load_n(&crowd->go, __ATOMIC_SEQ_CST))
+        check_sleep_ms(1);
+    CHECK_RC(hf_get_or_fill(crowd->store, crowd->key, strlen(crowd->key), value, sizeof value, &length, NULL, compute_slowly,
+                            NULL, NULL), HF_OK);
+    crowd->through[(uintptr_t)number] = check_seconds();
+    CHECK(length == 5 && memcmp(value, "value", 5) == 0);
+    return 0;
+}
+
+/* How long each waited beyond the last computation, seconds, goes to extra[]. */
+static void stampede(unsigned processes, bool kill, double *extra) {
+    static pid_t pids[CROWD_MAX];
+    static unsigned round;
+    crowd->calls = crowd->ready = crowd->go = 0;
+    crowd->die_at = kill;
+    snprintf(crowd->key, sizeof crowd->key, "key-%u", ++round);
+    for (uintptr_t i = 0; i < processes; i++) {
+        crowd->through[i] = 0;
+        pids[i] = check_spawn(miss, (void *)i);
+    }
+    while (__atomic_load_n(&crowd->ready, __ATOMIC_SEQ_CST) < processes)
+        check_sleep_ms(1);
+    __atomic_store_n(&crowd->go, true, __ATOMIC_SEQ_CST);
+    unsigned killed = 0;
+    for (unsigned i = 0; i < processes; i++) {
+        int status = check_wait(pids[i], 20);
+        killed += check_killed(status);
+        CHECK(check_killed(status) || status == 0);
+        extra[i] = crowd->through[i] > crowd->computed ? crowd->through[i] - crowd->computed : 0;
+    }
+    CHECK_EQ(killed, kill);
+    CHECK_EQ(crowd->calls, 1 + kill);
+    check_value(crowd->store, crowd->key, "value");
+}
+
+static void make_crowd(void) {
+    struct hf_options options = HF_OPTIONS_INIT;
+    options.capacity = 4 << 20;
+    crowd = check_shared(sizeof *crowd);
+    crowd->store = check_create("crowd", options);
+}
+
+static void stampedes(void) {
+    double extra[CROWD_MAX];
+    make_crowd();
+    stampede(200, false, extra);
+    stampede(200, true, extra);
+    check_sound(crowd->store);
+    CHECK_RC(hf_close(&crowd->store), HF_OK);
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure(unsigned rounds, unsigned processes, double p99_ms) {
+    double *extra = calloc((size_t)rounds * processes, sizeof *extra);
+    CHECK(extra != NULL && processes <= CROWD_MAX);
+    make_crowd();
+    for (unsigned round = 0; round < rounds; round++)
+        stampede(processes, true, extra + (size_t)round * processes);
+    size_t all = (size_t)rounds * processes;
+    qsort(extra, all, sizeof *extra, by_size);
+    printf("%u stampedes of %u, each filler killed once: beyond the second fill the others waited %.1f ms (median), %.1f ms "
+           "(99 %%), %.1f ms (all)\n", rounds, processes, extra[all / 2] * 1e3, extra[all * 99 / 100] * 1e3, extra[all - 1] * 1e3);
+    CHECK(extra[all * 99 / 100] * 1e3 < p99_ms);
+    free(extra);
+}
+
+/* ---- Fills in fills ------------------------------------------------------------------------------------------------------ */
+
+struct pair {
+    hf_store *store;
+    const char *outer, *inner;
+    unsigned *inside; /* how many have come so far, of two */
+};
+
+static int compute_inner(void *text, const void *key, size_t key_len, struct hf_fill *fill) {
+    (void)key, (void)key_len;
+    fill->value = text;
+    fill->value_len = strlen(text);
+    return HF_OK;
+}
+
+static int compute_by_another(void *context, const void *key, size_t key_len, struct hf_fill *fill) {
+    const struct pair *pair = context;
+    static char value[32];
+    size_t length = 0;
+    struct hf_fill_options options = HF_FILL_INIT;
+    (void)key, (void)key_len;
+    options.wait_ms = 3000;
+    __atomic_add_fetch(pair->inside, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(pair->inside, __ATOMIC_SEQ_CST) < 2)
+        check_sleep_ms(1);
+    CHECK_RC(hf_get_or_fill(pair->store, pair->inner, strlen(pair->inner), value, sizeof value, &length, NULL, compute_inner,
+                            "deep", &options), HF_OK);
+    fill->value = value;
+    fill->value_len = length;
+    return HF_OK;
+}
+
+static int fill_outer(void *argument) {
+    struct pair *pair = argument;
+    char value[32];
+    size_t length = 0;
+    CHECK_RC(hf_get_or_fill(pair->store, pair->outer, strlen(pair->outer), value, sizeof value, &length, NULL,
+                            compute_by_another, pair, NULL), HF_OK);
+    CHECK(length == 4 && memcmp(value, "deep", 4) == 0);
+    return 0;
+}
+
+/* Each fills in its fill what the other is just filling. */
+static void crossed(void) {
+    hf_store *store = check_create("crossed", check_small_store(0));
+    unsigned *inside = check_shared(sizeof *inside);
+    struct pair one = {store, "a", "b", inside}, other = {store, "b", "a", inside};
+    pid_t a = check_spawn(fill_outer, &one), b = check_spawn(fill_outer, &other);
+    check_ended(a, 20);
+    check_ended(b, 20);
+    check_sound(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+static int compute_by_itself(void *store, const void *key, size_t key_len, struct hf_fill *fill) {
+    (void)fill;
+    char value[8];
+    return hf_get_or_fill(store, key, key_len, value, sizeof value, NULL, NULL, compute_by_itself, store, NULL);
+}
+
+static void own_key(void) {
+    hf_store *store = check_create("own-key", check_small_store(0));
+    char value[8];
+    CHECK_RC(hf_get_or_fill(store, "k", 1, value, sizeof value, NULL, NULL, compute_by_itself, store, NULL), HF_ERR_REENTERED);
+    check_value(store, "k", NULL);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+/* All fill locks are taken, by other keys. */
+static void strangers(void) {
+    struct hf_options small = check_small_store(0);
+    small.stripes = 1;
+    hf_store *store = check_create("strangers", small);
+    struct hf_fill_options nowait = HF_FILL_INIT;
+    struct hf_lease lease;
+    char key[16], value[32];
+    size_t length = 0;
+    unsigned known = 0;
+    nowait.flags = HF_FILL_NOWAIT;
+    for (unsigned i = 0; i < 400; i++) {
+        int key_len = snprintf(key, sizeof key, "taken-%u", i);
+        CHECK_RC(hf_fill_begin(store, key, (size_t)key_len, &nowait, &lease), HF_OK);
+        known += lease.number != 0;
+    }
+    CHECK(known > 0 && known < 300);
+    CHECK_RC(hf_get_or_fill(store, "k", 1, value, sizeof value, &length, NULL, compute_inner, "alone", &nowait), HF_OK);
+    CHECK_EQ(length, 5);
+    check_value(store, "k", "alone");
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+/* ---- Threads and children ------------------------------------------------------------------------------------------------ */
+
+static int compute_for_ever(void *started, const void *key, size_t key_len, struct hf_fill *fill) {
+    (void)key, (void)key_len, (void)fill;
+    __atomic_store_n((bool *)started, true, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < 10000; i++)
+        check_sleep_ms(5);
+    return HF_END;
+}
+
+static bool started;
+
+static void *fill_for_ever(void *store) {
+    char value[8];
+    int result = hf_get_or_fill(store, "k", 1, value, sizeof value, NULL, NULL, compute_for_ever, &started, NULL);
+    CHECK_RC(result, HF_END); /* never comes here */
+    return NULL;
+}
+
+static void cancelled(void) {
+    hf_store *store = check_create("cancelled", check_small_store(0));
+    pthread_t thread;
+    char value[32];
+    CHECK_EQ(pthread_create(&thread, NULL, fill_for_ever, store), 0);
+    while (!__atomic_load_n(&started, __ATOMIC_SEQ_CST))
+        check_sleep_ms(1);
+    CHECK_EQ(pthread_cancel(thread), 0);
+    CHECK_RC(hf_get_or_fill(store, "k", 1, value, sizeof value, NULL, NULL, compute_inner, "other", NULL), HF_OK);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    check_value(store, "k", "other");
+    CHECK_RC(hf_close(&store), HF_OK); /* BUSY, if the lock were still counted */
+}
+
+static int compute_in_two(void *is_child, const void *key, size_t key_len, struct hf_fill *fill) {
+    (void)key, (void)key_len;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    *(pid_t *)is_child = child;
+    fill->value = child ? "parent" : "child";
+    fill->value_len = strlen(fill->value);
+    if (child == 0)
+        check_sleep_ms(20);
+    return HF_OK;
+}
+
+/* The child has no lock, and must not touch that of its parent. */
+static void forked(void) {
+    hf_store *store = check_create("forked", check_small_store(0));
+    char value[32];
+    pid_t child;
+    int status = 0;
+    struct hf_meta meta;
+    CHECK_RC(hf_get_or_fill(store, "k", 1, value, sizeof value, NULL, &meta, compute_in_two, &child, NULL), HF_OK);
+    if (child == 0) {
+        CHECK(memcmp(value, "child", 5) == 0 && meta.version == 0); /* the parent's came after its own began */
+        CHECK_RC(hf_get_or_fill(store, "other", 5, value, sizeof value, NULL, NULL, compute_inner, "x", NULL), HF_OK);
+        CHECK_RC(hf_close(&store), HF_OK);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    check_value(store, "k", "parent");
+    check_value(store, "other", "x");
+    check_sound(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+static void *fill_many(void *store) {
+    char key[16], value[32];
+    for (unsigned i = 0; i < 300; i++) {
+        int length = snprintf(key, sizeof key, "k%u", i % 40);
+        CHECK_RC(hf_get_or_fill(store, key, (size_t)length, value, sizeof value, NULL, NULL, compute_inner, "shared", NULL),
+                 HF_OK);
+        if (i % 7 == 0) {
+            int result = hf_delete(store, key, (size_t)length, 0);
+            CHECK(result == HF_OK || result == HF_NOTFOUND);
+        }
+    }
+    return NULL;
+}
+
+static void many_threads(void) {
+    hf_store *store = check_create("threads", check_small_store(0));
+    pthread_t threads[6];
+    for (unsigned i = 0; i < 6; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, fill_many, store), 0);
+    for (unsigned i = 0; i < 6; i++)
+        CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    check_sound(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+int test_run(int argc, char **argv) {
+    static const struct check_case cases[] = {
+        {"stampedes", stampedes}, {"crossed", crossed}, {"own-key", own_key}, {"strangers", strangers},
+        {"cancelled", cancelled}, {"forked", forked}, {"threads", many_threads}, {"absent", fill_absent}, {"failed", fill_failed},
+        {"outdated", fill_outdated}, {"leases", fill_leases}, {"early", fill_early}, {"refused", fill_refused},
+        {"raced", fill_raced}, {"killed", fill_killed},
+    };
+    unsigned rounds = (unsigned)check_number(argc, argv, "--rounds", 0);
+    if (rounds > 0)
+        measure(rounds, (unsigned)check_number(argc, argv, "--processes", 200),
+                (double)check_number(argc, argv, "--p99-ms", 10000));
+    else
+        check_cases(argc, argv, cases, sizeof cases / sizeof *cases);
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FILL_CASES_H
+#define FILL_CASES_H
+/* What fill.c runs besides the stampedes: what fills store and what they do not, and deaths. */
+#include "check.h"
+
+void fill_absent(void);   /* nothing is remembered as nothing                              */
+void fill_failed(void);   /* a function that fails                                         */
+void fill_outdated(void); /* a put or delete that came after the computation began         */
+void fill_leases(void);   /* begin, publish, cancel                                        */
+void fill_early(void);    /* a value that is about to expire                               */
+void fill_refused(void);  /* arguments, read-only handles, stores without room             */
+void fill_raced(void);    /* another was faster, between the look and the claim             */
+void fill_killed(void);   /* a death at every named point                                  */
+
+#endif
