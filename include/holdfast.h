@@ -406,9 +406,9 @@ HF_CHECKED int hf_clear(hf_store *store);
 /* ---- Fill ---------------------------------------------------------------------------------------------------------------- */
 /*
  * Single flight: of all threads and processes that miss a key at the same time one computes its value, and the others wait for
- * it. When that one is killed, a waiter takes over at once. What was computed is stored unless a put or delete of the key came after
- * the computation began, for then it may be out of date: so delete (or put) a key after changing what its value is computed from,
- * and no process will bring the old value back. hf_delete says so also for a key that is not there (HF_NOTFOUND).
+ * it. When that one is killed, a waiter takes over at once. What was computed is stored unless a put or delete of the key came
+ * after the computation began, for then it may be out of date: so delete (or put) a key after changing what its value is computed
+ * from, and no process will bring the old value back. hf_delete says so also for a key that is not there (HF_NOTFOUND).
  *
  * "Nothing" can be cached, too: an entry that says that its key is absent, with a time to live of its own. For every other call
  * such a key is absent; only fills know the difference, and do not compute it again.
@@ -455,8 +455,8 @@ struct hf_fill_options {
  * Results: HF_OK, HF_TRUNCATED as hf_get; meta->version 0: the value was computed but not stored, because a put or delete came
  * after the computation began, or there was no room. HF_NOTFOUND: fn said that there is nothing, now or earlier. HF_ERR_TIMEOUT:
  * another fills the key and was not done before the deadline; or a lock, as of every write. HF_ERR_REENTERED: fn asked for its
- * own key. HF_ERR_READONLY: the value is not there, and this handle cannot store one. HF_ERR_TOOBIG, HF_ERR_ARGUMENT: also if what
- * fn gave cannot be a value. What fn returned, if not HF_OK: nothing is stored, and the next waiter tries.
+ * own key. HF_ERR_READONLY: the value is not there, and this handle cannot store one. HF_ERR_TOOBIG, HF_ERR_ARGUMENT: also if
+ * what fn gave cannot be a value. What fn returned, if not HF_OK: nothing is stored, and the next waiter tries.
  *
  * Kill: a filler that dies is replaced by a waiter at once; should that waiter die at the very moment when it is woken, by
  * another within 100 ms. A filler that is stopped delays the waiters until their deadline. Fork: a child that returns from fn
@@ -517,9 +517,10 @@ struct hf_watch {
 
 /* Waits until something in the store has changed that this watch has not seen, and tells where: HF_OK, and some key between the
  * cursors from and to was put, deleted, evicted or touched. Call again for further places. A new watch is told of every place
- * where there ever was an entry. Compare what hf_scan finds there with what it found before: changes of one key that follow each
- * other fast are one change, and the last state is never missed. That an entry expires is no change: look at meta.expires_ms.
- * HF_UNCHANGED: the deadline has passed. HF_ERR_MEMORY. While somebody watches, a write of the store costs a system call more. */
+ * where there ever was an entry. Compare what hf_scan finds there with what it found before: changes of one key that follow
+ * each other fast are one change, and the last state is never missed. That an entry expires is no change: look at
+ * meta.expires_ms. HF_UNCHANGED: the deadline has passed. HF_ERR_MEMORY. While somebody watches with a handle that can write, a
+ * write costs a system call more. */
 HF_CHECKED int hf_wait_any(hf_store *store, struct hf_watch *watch, uint32_t timeout_ms);
 
 /* Ends the watch's memory and makes it new. */

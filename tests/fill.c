@@ -20,8 +20,8 @@ const unsigned test_seconds = 600;
 enum { CROWD_MAX = 512 };
 
 static struct crowd {
-    unsigned calls, ready, die_at; /* the call in which the filler kills himself; 0: none */
-    bool go;
+    unsigned calls, die_at; /* the call in which the filler kills himself; 0: none */
+    int ready[2], go[2], end[2]; /* pipes, so that nobody polls; the latter two tell by being closed */
     double computed; /* when the last call returned */
     double through[CROWD_MAX];
     hf_store *store;
@@ -40,40 +40,58 @@ static int compute_slowly(void *unused, const void *key, size_t key_len, struct 
     return HF_OK;
 }
 
+static void await_closed(const int fds[2]) {
+    char byte;
+    close(fds[1]);
+    CHECK_EQ(read(fds[0], &byte, 1), 0);
+}
+
+/* Whose value is there does not end before all have theirs: to end a process costs more than to wake one. */
 static int miss(void *number) {
     char value[8];
     size_t length = 0;
-    __atomic_add_fetch(&crowd->ready, 1, __ATOMIC_SEQ_CST);
-    while (!__atomic_load_n(&crowd->go, __ATOMIC_SEQ_CST))
-        check_sleep_ms(1);
+    close(crowd->end[1]);
+    CHECK_EQ(write(crowd->ready[1], "", 1), 1);
+    await_closed(crowd->go);
     CHECK_RC(hf_get_or_fill(crowd->store, crowd->key, strlen(crowd->key), value, sizeof value, &length, NULL, compute_slowly,
                             NULL, NULL), HF_OK);
     crowd->through[(uintptr_t)number] = check_seconds();
     CHECK(length == 5 && memcmp(value, "value", 5) == 0);
+    CHECK_EQ(write(crowd->ready[1], "", 1), 1);
+    await_closed(crowd->end);
     return 0;
+}
+
+static void await_ready(unsigned count) {
+    char byte;
+    for (; count > 0; count--)
+        CHECK_EQ(read(crowd->ready[0], &byte, 1), 1);
 }
 
 /* How long each waited beyond the last computation, seconds, goes to extra[]. */
 static void stampede(unsigned processes, bool kill, double *extra) {
     static pid_t pids[CROWD_MAX];
     static unsigned round;
-    crowd->calls = crowd->ready = crowd->go = 0;
+    crowd->calls = 0;
     crowd->die_at = kill;
+    CHECK(pipe(crowd->ready) == 0 && pipe(crowd->go) == 0 && pipe(crowd->end) == 0);
     snprintf(crowd->key, sizeof crowd->key, "key-%u", ++round);
     for (uintptr_t i = 0; i < processes; i++) {
         crowd->through[i] = 0;
         pids[i] = check_spawn(miss, (void *)i);
     }
-    while (__atomic_load_n(&crowd->ready, __ATOMIC_SEQ_CST) < processes)
-        check_sleep_ms(1);
-    __atomic_store_n(&crowd->go, true, __ATOMIC_SEQ_CST);
     unsigned killed = 0;
+    await_ready(processes);
+    close(crowd->go[1]);
+    await_ready(processes - kill);
+    close(crowd->end[1]);
     for (unsigned i = 0; i < processes; i++) {
         int status = check_wait(pids[i], 20);
         killed += check_killed(status);
         CHECK(check_killed(status) || status == 0);
         extra[i] = crowd->through[i] > crowd->computed ? crowd->through[i] - crowd->computed : 0;
     }
+    close(crowd->ready[0]), close(crowd->ready[1]), close(crowd->go[0]), close(crowd->end[0]);
     CHECK_EQ(killed, kill);
     CHECK_EQ(crowd->calls, 1 + kill);
     check_value(crowd->store, crowd->key, "value");
@@ -108,9 +126,10 @@ static void measure(unsigned rounds, unsigned processes, double p99_ms) {
         stampede(processes, true, extra + (size_t)round * processes);
     size_t all = (size_t)rounds * processes;
     qsort(extra, all, sizeof *extra, by_size);
-    printf("%u stampedes of %u, each filler killed once: beyond the second fill the others waited %.1f ms (median), %.1f ms "
-           "(99 %%), %.1f ms (all)\n", rounds, processes, extra[all / 2] * 1e3, extra[all * 99 / 100] * 1e3, extra[all - 1] * 1e3);
-    CHECK(extra[all * 99 / 100] * 1e3 < p99_ms);
+    double p99 = extra[all * 99 / 100] * 1e3;
+    printf("%u stampedes of %u, each filler killed once: beyond the second fill the others waited %.1f ms (median), "
+           "%.1f ms (99 %%), %.1f ms (all)\n", rounds, processes, extra[all / 2] * 1e3, p99, extra[all - 1] * 1e3);
+    CHECK(p99 < p99_ms);
     free(extra);
 }
 

@@ -200,9 +200,15 @@ static const struct {
     void (*meanwhile)(hf_store *store);
     const char *left; /* under the key */
 } interruptions[] = {
-    {"nothing", NULL, "computed"}, {"a put of another key", put_other, "computed"}, {"deletes of other keys", delete_few, "computed"},
-    {"a delete of the absent key", delete_absent, NULL}, {"a put", put_later, "later"}, {"a put and a delete", put_and_delete, NULL},
-    {"a put and a take", put_and_take, NULL}, {"a put that expired", put_that_expires, NULL}, {"a clear", clear_all, NULL},
+    {"nothing", NULL, "computed"},
+    {"a put of another key", put_other, "computed"},
+    {"deletes of other keys", delete_few, "computed"},
+    {"a delete of the absent key", delete_absent, NULL},
+    {"a put", put_later, "later"},
+    {"a put and a delete", put_and_delete, NULL},
+    {"a put and a take", put_and_take, NULL},
+    {"a put that expired", put_that_expires, NULL},
+    {"a clear", clear_all, NULL},
     {"too many deletes", delete_more_than_are_remembered, NULL},
 };
 

@@ -71,7 +71,7 @@ struct command {
 extern const struct command command_create, command_info;
 extern const struct command command_put, command_get, command_exists, command_take, command_del;
 extern const struct command command_incr, command_append, command_touch, command_ttl, command_clear;
-extern const struct command command_keys, command_count;
+extern const struct command command_keys, command_count, command_watch;
 extern const struct command command_dump, command_load, command_import, command_copy;
 extern const struct command command_stats, command_log, command_check, command_repair, command_chaos, command_bench;
 
