@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The only file that includes xxhash. Its code becomes part of this object: the library does not link to it. */
+/* xxhash's code becomes part of this object: the library does not link to it. */
 #include "hash.h"
 
 #define XXH_INLINE_ALL

@@ -177,11 +177,17 @@ bool hf__all_free(const struct hf__region *region, uint32_t stripe, uint32_t at,
 /* record.c: what the holder of a lock is doing. */
 void hf__record_set(struct hf__stripe *stripe, enum hf_operation operation, uint64_t key_hash);
 void hf__record_clear(struct hf__stripe *stripe);
-void hf__step(struct hf__stripe *stripe, enum hf__step step);
+static inline void hf__step(struct hf__stripe *stripe, enum hf__step step) {
+    hf__in_order();
+    hf__store32(&stripe->record.step, step);
+    hf__in_order();
+    HF_POINT(hf_step_name(step));
+}
 
 /* Starts to fetch what a write will touch first: a write that waits for one line after the other takes twice as long. */
 static inline void hf__fetch_place(const struct hf__region *region, const struct hf__place *place) {
     const char *header = (const char *)hf__stripe_at(region, place->stripe);
+#pragma GCC unroll 5
     for (uint32_t line = 0; line < sizeof(struct hf__stripe) / HF__LINE; line++)
         hf__fetch(header + line * HF__LINE);
     hf__fetch(hf__bucket_at(region, place->stripe, place->home));
@@ -192,6 +198,7 @@ struct hf__spot {
     uint32_t slot;   /* of the store; HF__NO_SLOT: the key is absent and there is no free slot */
     uint32_t passed; /* full buckets between its home and its slot                             */
     uint64_t word;   /* 0: the key is absent                                                   */
+    uint64_t *at;    /* where the word stands; hf__find tells it                               */
     struct hf__view view;
 };
 void hf__find(const struct hf__region *region, const struct hf__place *place, const void *key, size_t key_len,

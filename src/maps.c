@@ -3,6 +3,11 @@
  * them from the slots. Blocks count within the stripe. */
 #include "internal.h"
 
+/* `count` bits from `bit` on, at least one and all in one word. */
+static uint64_t mask_of(uint32_t bit, uint32_t count) {
+    return ~0ull >> (64 - count) << bit;
+}
+
 /* The first bit in [from, limit) that is set in `map` after every word was xored with `flip`; limit if there is none. */
 static uint32_t next_bit(const uint64_t *map, uint64_t flip, uint32_t from, uint32_t limit) {
     if (from >= limit)
@@ -62,6 +67,12 @@ static uint32_t hole_between(const struct hf__region *region, uint32_t stripe, u
     return HF__NONE;
 }
 
+/* Whether the run is free and lies within one word of the map, as most do. */
+static bool fits_at(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks, struct hf__range avoid) {
+    return at % 64 + blocks <= 64 && (hf__used_map(region, stripe)[at / 64] & mask_of(at % 64, blocks)) == 0 &&
+           !(at < avoid.at + avoid.len && avoid.at < at + blocks);
+}
+
 /* Next fit: from the stripe's cursor, over at most `words` words of the map and round its end. */
 uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
                        struct hf__range avoid) {
@@ -69,7 +80,9 @@ uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_
     uint32_t all = region->geometry.blocks;
     uint32_t from = header->cursor < all ? header->cursor : 0;
     uint32_t span = words < all / 64 ? words * 64 : all;
-    uint32_t at = hole_between(region, stripe, blocks, from, all - from < span ? all : from + span, avoid);
+    uint32_t at = fits_at(region, stripe, from, blocks, avoid) ? from : HF__NONE;
+    if (!hf__usual(at != HF__NONE))
+        at = hole_between(region, stripe, blocks, from, all - from < span ? all : from + span, avoid);
     if (at == HF__NONE && all - from < span)
         at = hole_between(region, stripe, blocks, 0, span - (all - from), avoid);
     if (at != HF__NONE) /* the next hole, for hf__fetch_room, if it can be told from the word at hand */
@@ -81,8 +94,7 @@ void hf__fetch_room(const struct hf__region *region, uint32_t stripe) {
     uint32_t cursor = hf__stripe_at(region, stripe)->cursor;
     if (cursor >= region->geometry.blocks)
         return;
-    hf__fetch(hf__used_map(region, stripe) + cursor / 64);
-    hf__fetch(hf__first_map(region, stripe) + cursor / 64);
+    hf__fetch_maps(region, stripe, cursor);
     const char *entry = (const char *)hf__entry_at(region, hf__first_block(region, stripe) + cursor);
     for (uint32_t line = 0; line < 3; line++)
         hf__fetch(entry + line * HF__LINE);
@@ -104,10 +116,6 @@ bool hf__all_free(const struct hf__region *region, uint32_t stripe, uint32_t at,
     return hf__next_used(region, stripe, at, at + blocks) == at + blocks;
 }
 
-static uint64_t mask_of(uint32_t bit, uint32_t count) {
-    return (count >= 64 ? ~0ull : (1ull << count) - 1) << bit;
-}
-
 static void fill(uint64_t *map, uint32_t at, uint32_t blocks, bool set) {
     while (blocks > 0) {
         uint32_t bit = at % 64, count = blocks < 64 - bit ? blocks : 64 - bit;
@@ -118,9 +126,18 @@ static void fill(uint64_t *map, uint32_t at, uint32_t blocks, bool set) {
     }
 }
 
+/* Most runs do not cross a word. */
+static inline void fill_run(uint64_t *map, uint32_t at, uint32_t blocks, bool set) {
+    uint64_t *word = &map[at / 64];
+    if (hf__usual(at % 64 + blocks <= 64))
+        *word = set ? *word | mask_of(at % 64, blocks) : *word & ~mask_of(at % 64, blocks);
+    else
+        fill(map, at, blocks, set);
+}
+
 void hf__mark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks) {
-    fill(hf__used_map(region, stripe), at, blocks, true);
-    fill(hf__first_map(region, stripe), at, 1, true);
+    fill_run(hf__used_map(region, stripe), at, blocks, true);
+    hf__first_map(region, stripe)[at / 64] |= 1ull << at % 64;
     hf__count(&hf__stripe_at(region, stripe)->used_blocks, blocks);
 }
 
@@ -153,8 +170,8 @@ static void widen_reserve(struct hf__stripe *header, uint32_t at, uint32_t block
 
 void hf__unmark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks) {
     struct hf__stripe *header = hf__stripe_at(region, stripe);
-    fill(hf__used_map(region, stripe), at, blocks, false);
-    fill(hf__first_map(region, stripe), at, 1, false);
+    fill_run(hf__used_map(region, stripe), at, blocks, false);
+    hf__first_map(region, stripe)[at / 64] &= ~(1ull << at % 64);
     hf__count(&header->used_blocks, 0 - (uint64_t)blocks);
     if (!region->evicts)
         widen_reserve(header, at, blocks);

@@ -32,10 +32,3 @@ void hf__record_clear(struct hf__stripe *stripe) {
     hf__publish32(&stripe->record.operation, HF_OP_NONE);
     hf__in_order();
 }
-
-void hf__step(struct hf__stripe *stripe, enum hf__step step) {
-    hf__in_order();
-    hf__store32(&stripe->record.step, step);
-    hf__in_order();
-    HF_POINT(hf_step_name(step));
-}

@@ -107,6 +107,12 @@ static inline uint64_t hf__first_block(const struct hf__region *region, uint32_t
     return (uint64_t)stripe * region->geometry.blocks;
 }
 
+static inline void hf__fetch_maps(const struct hf__region *region, uint32_t stripe, uint32_t block) {
+    const uint64_t *used = hf__used_map(region, stripe) + block / 64;
+    hf__fetch(used);
+    hf__fetch(used + region->map_words);
+}
+
 /* ---- Slot words ---- */
 
 static inline uint32_t hf__word_tag(uint64_t word) {

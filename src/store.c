@@ -94,8 +94,8 @@ static uint32_t have_blocks(struct hf__write *write, uint32_t blocks) {
     struct hf__need need = { .blocks = blocks, .own = spot->slot, .now_ms = &write->now_ms };
     need.replaces = spot->word ? spot->view.blocks : 0;
     uint32_t at = hf__room(write->region, write->place.stripe, &need);
-    if (spot->word && !HF_PLANTED(NO_OWN_RELOAD)) {
-        spot->word = hf__load(hf__slot_at(write->region, spot->slot));
+    if (spot->word && spot->word != hf__load(spot->at) && !HF_PLANTED(NO_OWN_RELOAD)) {
+        spot->word = hf__load(spot->at);
         hf__view_word(write->region, write->place.stripe, spot->word, &spot->view);
     }
     return at;
@@ -134,7 +134,7 @@ static void publish(struct hf__write *write, uint64_t word) {
         hf__pass(region, &write->place, spot->passed);
         hf__step(write->stripe, HF__STEP_PASSED);
     }
-    hf__publish(hf__slot_at(region, spot->slot), word);
+    hf__publish(spot->at, word);
     hf__step(write->stripe, HF__STEP_PUBLISHED);
     if (insert && HF_PLANTED(OVERFLOW_LATE))
         hf__pass(region, &write->place, spot->passed);
@@ -174,7 +174,7 @@ int hf__write_content(struct hf__write *write, const struct hf__content *content
     describe(write, content, &header);
     uint64_t word = hf__word(write->place.tag, hf__word_heat(write->spot.word), blocks, block);
     if (HF_PLANTED(PUBLISH_FIRST))
-        hf__publish(hf__slot_at(write->region, write->spot.slot), word);
+        hf__publish(write->spot.at, word);
     fill(write, content, &header, block);
     publish(write, word);
     if (HF_PLANTED(COUNTER_LATE))

@@ -13,7 +13,11 @@ static uint32_t chain_bucket(const struct hf__region *region, const struct hf__p
 
 static bool holds_key(const struct hf__region *region, const struct hf__place *place, uint64_t word, const void *key,
                       size_t key_len, struct hf__view *view) {
-    return hf__view_word(region, place->stripe, word, view) && view->key_len == key_len &&
+    if (!hf__block_of(region, place->stripe, word, &view->block))
+        return false;
+    hf__fetch_maps(region, place->stripe, hf__within(region, place->stripe, view)); /* where its blocks will be freed */
+    view->entry = hf__entry_at(region, view->block);
+    return hf__view_header(region, place->stripe, word, view) && view->key_len == key_len &&
            hf__same_bytes(view->key, key, key_len);
 }
 
@@ -43,7 +47,7 @@ void hf__find(const struct hf__region *region, const struct hf__place *place, co
     spot->slot = HF__NO_SLOT;
     for (uint32_t step = 0; step < region->probes && (may_hold || spot->slot == HF__NO_SLOT); step++) {
         uint32_t at = chain_bucket(region, place, step), slot = HF__SLOTS;
-        const struct hf__bucket *bucket = hf__bucket_at(region, place->stripe, at);
+        struct hf__bucket *bucket = hf__bucket_at(region, place->stripe, at);
         if (may_hold)
             slot = slot_with(region, place, bucket, key, key_len, spot);
         bool found = slot < HF__SLOTS;
@@ -51,6 +55,7 @@ void hf__find(const struct hf__region *region, const struct hf__place *place, co
             slot = empty_slot(bucket);
         if (slot < HF__SLOTS) {
             spot->slot = (place->stripe * region->geometry.buckets + at) * HF__SLOTS + slot;
+            spot->at = &bucket->slot[slot];
             spot->passed = step;
         }
         if (found)
