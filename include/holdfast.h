@@ -330,6 +330,33 @@ HF_CHECKED int hf_get_dup(hf_store *store, const void *key, size_t key_len, void
 HF_CHECKED int hf_get_stale(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                             struct hf_meta *meta);
 
+/* One key of hf_get_many. Set the fields up to `meta`, and `reserved` to 0. */
+struct hf_get_request {
+    const void *key;
+    size_t key_len;       /* 1 to HF_KEY_MAX                                                  */
+    void *buffer;         /* for the value; may be NULL if size is 0                          */
+    size_t size;          /* bytes of it                                                      */
+    struct hf_meta *meta; /* may be NULL                                                      */
+    size_t value_len;     /* out: as of hf_get                                                */
+    int32_t result;       /* out: what hf_get would have returned                             */
+    uint32_t reserved;    /* 0, or the result is HF_ERR_ARGUMENT                              */
+};
+
+/*
+ * Gets `count` keys, each as hf_get does; a few at a time, so that the memory of all of these is fetched at once. Worth while
+ * where the store is larger than the processor's cache: independent keys of such a store cost less than half.
+ *
+ * Every request gets its own result, and its outputs as hf_get's: `value_len`, `meta` and the buffer say something on HF_OK and
+ * HF_TRUNCATED only. They are read one after the other, and may be of different moments: the whole is no snapshot. Keys may be
+ * equal; buffers may not overlap.
+ *
+ * Returns HF_OK if no request failed: HF_NOTFOUND and HF_TRUNCATED are answers. Otherwise the result of the first one that did
+ * (below 0), for which hf_explain speaks; the others were done all the same. HF_ERR_ARGUMENT also if the store is NULL, or
+ * `requests` is and `count` is not 0: then no request was touched.
+ * Kill, fork, threads, signals: as hf_get; requests that were not reached keep the result they had.
+ */
+HF_CHECKED int hf_get_many(hf_store *store, struct hf_get_request *requests, size_t count);
+
 /* HF_OK if the key is there, HF_NOTFOUND if not; `meta` may be NULL: meta->ttl_ms is what it has left to live. Otherwise as
  * hf_get. */
 HF_CHECKED int hf_exists(hf_store *store, const void *key, size_t key_len, struct hf_meta *meta);
@@ -368,6 +395,38 @@ struct hf_put_options {
  * counts as absent. */
 HF_CHECKED int hf_put(hf_store *store, const void *key, size_t key_len, const void *value, size_t value_len,
                       const struct hf_put_options *options, uint64_t *version);
+
+/* One value of hf_put_many. Set the fields up to `options`, and `reserved` to 0. */
+struct hf_put_request {
+    const void *key;
+    size_t key_len;    /* 1 to HF_KEY_MAX                                   */
+    const void *value; /* may be NULL if value_len is 0                     */
+    size_t value_len;  /* bytes                                             */
+    const struct hf_put_options *options; /* may be NULL                    */
+    uint64_t version;  /* out: as of hf_put                                 */
+    int32_t result;    /* out: what hf_put would have returned              */
+    uint32_t reserved; /* 0, or the result is HF_ERR_ARGUMENT               */
+};
+
+/*
+ * Stores `count` values, each as hf_put does, each with its own condition. Requests are taken 64 at a time, and those of one
+ * stripe together under one taking of its lock, so that a call with many keys to a stripe costs less than as many puts.
+ *
+ * Each put is atomic; the call is not: others see some of the values before the rest, in an order that is not told. Only puts of
+ * equal keys keep their order. One that fails keeps none of the others from being done.
+ * A lock is let go of after 16 puts at the latest, and after the first that brings the bytes of values stored under it to 64 KiB,
+ * so that nobody waits much longer for it than for single puts. hf_options.timeout_ms is waited for a stripe once: when it is
+ * over, further requests of that stripe find it free or fail at once.
+ *
+ * Every request gets its own result, and `version` on HF_OK. Returns HF_OK if no request failed: HF_EXISTS, HF_NOTFOUND and
+ * HF_CHANGED, of conditions, are answers. Otherwise the result of the first one that did (below 0), in the order of the requests,
+ * for which hf_explain speaks. HF_ERR_ARGUMENT also if the store is NULL, or `requests` is and `count` is not 0: then no request
+ * was touched.
+ * Kill: each key has its old or its new value; at most one put was cut off in its middle, and the recovery log tells about it;
+ * results not yet written say nothing. Fork, threads, signals, the caller's memory: as hf_put; results and versions are written
+ * while no lock is held. It allocates nothing, and needs 10 KiB of stack.
+ */
+HF_CHECKED int hf_put_many(hf_store *store, struct hf_put_request *requests, size_t count);
 
 /* Deletes a key; with a version other than 0 only if the entry has that version. HF_NOTFOUND, HF_CHANGED. */
 HF_CHECKED int hf_delete(hf_store *store, const void *key, size_t key_len, uint64_t version);

@@ -270,9 +270,24 @@ int hf__write_begin(struct hf__write *write, struct hf_store *store, enum hf_ope
 int hf__write_content(struct hf__write *write, const struct hf__content *content, uint64_t *version);
 void hf__write_delete(struct hf__write *write);
 int hf__write_end(struct hf__write *write, int result);
+/* What begin and end do between taking the lock and letting go of it: for several writes under one lock. */
+void hf__write_enter(struct hf__write *write);
+void hf__write_leave(struct hf__write *write);
 uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms); /* from now on; 0: the store's default */
 
 int hf__guard(const struct hf__write *write, uint64_t horizon); /* guard.c: HF_OK, or HF_CHANGED */
+
+/* A put, ready but for the lock; and, entered, what it does. */
+struct hf__put {
+    struct hf__content content;
+    uint64_t ttl_ms;
+    uint64_t expires_ms; /* 0: ttl_ms tells */
+    uint64_t wanted; /* version, with HF_IF_VERSION */
+    uint32_t condition;
+};
+int hf__put_prepare(struct hf__write *write, struct hf__put *put, struct hf_store *store, const void *key, size_t key_len,
+                    const void *value, size_t value_len, const struct hf_put_options *options);
+int hf__put_entered(struct hf__write *write, struct hf__put *put, uint64_t *version);
 
 /* read.c */
 bool hf__expired(uint64_t expiry, uint64_t *now_ms); /* asks the clock if *now_ms is 0 and it matters */

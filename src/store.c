@@ -48,10 +48,7 @@ int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_o
     return HF_OK;
 }
 
-int hf__write_lock(struct hf__write *write) {
-    int result = hf__lock(write->store, write->place.stripe, write->store->timeout_ms, &write->hold);
-    if (result != HF_OK)
-        return hf__result(result);
+void hf__write_enter(struct hf__write *write) {
     hf__fetch_room(write->region, write->place.stripe);
     hf__record_set(write->stripe, write->operation, write->place.hash);
     find_spot(write);
@@ -59,6 +56,18 @@ int hf__write_lock(struct hf__write *write) {
         hf__write_delete(write);
         find_spot(write);
     }
+}
+
+void hf__write_leave(struct hf__write *write) {
+    hf__record_clear(write->stripe);
+    HF_POINT("end");
+}
+
+int hf__write_lock(struct hf__write *write) {
+    int result = hf__lock(write->store, write->place.stripe, write->store->timeout_ms, &write->hold);
+    if (result != HF_OK)
+        return hf__result(result);
+    hf__write_enter(write);
     return HF_OK;
 }
 
@@ -69,8 +78,7 @@ int hf__write_begin(struct hf__write *write, struct hf_store *store, enum hf_ope
 }
 
 int hf__write_end(struct hf__write *write, int result) {
-    hf__record_clear(write->stripe);
-    HF_POINT("end");
+    hf__write_leave(write);
     hf__unlock(&write->hold);
     return hf__result(result);
 }
@@ -203,15 +211,15 @@ uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms) {
 }
 
 /* Whether the condition holds for what was found. */
-static int check_condition(const struct hf__write *write, const struct hf_put_options *options) {
+static int check_condition(const struct hf__write *write, const struct hf__put *put) {
     bool present = write->spot.word != 0;
-    switch (options->condition) {
+    switch (put->condition) {
     case HF_IF_ABSENT: return present ? HF_EXISTS : HF_OK;
     case HF_IF_PRESENT: return present ? HF_OK : HF_NOTFOUND;
     case HF_IF_VERSION:
         if (!present)
             return HF_NOTFOUND;
-        return write->spot.view.version == options->version || HF_PLANTED(VERSION_IGNORED) ? HF_OK : HF_CHANGED;
+        return write->spot.view.version == put->wanted || HF_PLANTED(VERSION_IGNORED) ? HF_OK : HF_CHANGED;
     default: return HF_OK;
     }
 }
@@ -236,31 +244,46 @@ static int check_put(const struct hf_store *store, const void *value, size_t val
     return hf__value_check(store, value, value_len);
 }
 
-int hf_put(hf_store *store, const void *key, size_t key_len, const void *value, size_t value_len,
-           const struct hf_put_options *theirs, uint64_t *version) {
+int hf__put_prepare(struct hf__write *write, struct hf__put *put, struct hf_store *store, const void *key, size_t key_len,
+                    const void *value, size_t value_len, const struct hf_put_options *theirs) {
     struct hf_put_options options;
-    struct hf__write write;
-    uint64_t stored;
-    int result = hf__write_prepare(&write, store, HF_OP_PUT, key, key_len);
+    int result = hf__write_prepare(write, store, HF_OP_PUT, key, key_len);
     if (result == HF_OK)
         result = check_put(store, value, value_len, theirs, &options);
     if (result != HF_OK)
         return result;
-    struct hf__content content = { .data = value, .len = (uint32_t)value_len, .flags = options.flags };
-    content.body = hf__hash_body(write.place.hash, value, value_len);
-    result = hf__write_lock(&write);
+    put->content = (struct hf__content){ .data = value, .len = (uint32_t)value_len, .flags = options.flags };
+    put->content.body = hf__hash_body(write->place.hash, value, value_len);
+    put->ttl_ms = options.ttl_ms;
+    put->expires_ms = options.expires_ms;
+    put->condition = options.condition;
+    put->wanted = options.version;
+    return HF_OK;
+}
+
+int hf__put_entered(struct hf__write *write, struct hf__put *put, uint64_t *version) {
+    if (put->expires_ms)
+        put->content.expiry = put->expires_ms < HF__EXPIRY_MAX ? put->expires_ms : HF__EXPIRY_MAX;
+    else
+        put->content.expiry = hf__expiry_of(write->region, put->ttl_ms);
+    int result = check_condition(write, put);
+    return result == HF_OK ? hf__write_content(write, &put->content, version) : result;
+}
+
+int hf_put(hf_store *store, const void *key, size_t key_len, const void *value, size_t value_len,
+           const struct hf_put_options *options, uint64_t *version) {
+    struct hf__write write;
+    struct hf__put put;
+    uint64_t stored = 0;
+    int result = hf__put_prepare(&write, &put, store, key, key_len, value, value_len, options);
+    if (result == HF_OK)
+        result = hf__write_lock(&write);
     if (result != HF_OK)
         return result;
-    if (options.expires_ms)
-        content.expiry = options.expires_ms < HF__EXPIRY_MAX ? options.expires_ms : HF__EXPIRY_MAX;
-    else
-        content.expiry = hf__expiry_of(write.region, options.ttl_ms);
-    result = check_condition(&write, &options);
-    if (result == HF_OK)
-        result = hf__write_content(&write, &content, &stored);
+    result = hf__write_end(&write, hf__put_entered(&write, &put, &stored));
     if (result == HF_OK && version)
         *version = stored;
-    return hf__write_end(&write, result);
+    return result;
 }
 
 int hf_delete(hf_store *store, const void *key, size_t key_len, uint64_t version) {

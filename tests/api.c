@@ -87,6 +87,19 @@ static void call_waits(hf_store *store) {
     CHECK(watch.memory == NULL);
 }
 
+/* The key gets its value again. */
+static void call_many(hf_store *store) {
+    struct hf_put_request puts[2] = {{key, KEY, "value", 5, NULL, 0, 1, 0}, {key, 0, "value", 5, NULL, 0, 1, 0}};
+    char buffer[32];
+    struct hf_meta meta;
+    struct hf_get_request gets[2] = {{key, KEY, buffer, sizeof buffer, &meta, 0, 1, 0}, {"other", 5, NULL, 0, NULL, 0, 1, 0}};
+    CHECK_RC(hf_put_many(store, puts, 2), HF_ERR_ARGUMENT);
+    CHECK(puts[0].result == HF_OK && puts[0].version != 0 && puts[1].result == HF_ERR_ARGUMENT);
+    CHECK_RC(hf_get_many(store, gets, 2), HF_OK);
+    CHECK(gets[0].result == HF_OK && gets[0].value_len == 5 && meta.version == puts[0].version);
+    CHECK(memcmp(buffer, "value", 5) == 0 && gets[1].result == HF_NOTFOUND);
+}
+
 static void call_reads(hf_store *store) {
     struct hf_meta meta;
     struct hf_item item = HF_ITEM_INIT;
@@ -170,6 +183,7 @@ int test_run(int argc, char **argv) {
     call_fills(store);
     call_waits(store);
     call_writes(store);
+    call_many(store);
     call_reads(store);
     call_whole_store(store);
     call_with_progress(store);

@@ -19,6 +19,16 @@ int main() {
     if (!sizes || std::strcmp(hf_version(), HF_VERSION) != 0 || hf_open_anonymous(&store, &options) != HF_OK)
         return 1;
     int result = hf_put(store, "k", 1, "v", 1, &put, nullptr);
+    hf_get_request get{};
+    hf_put_request one{};
+    get.key = one.key = "k";
+    get.key_len = one.key_len = 1;
+    if (result == HF_OK)
+        result = hf_put_many(store, &one, 1);
+    if (result == HF_OK)
+        result = hf_get_many(store, &get, 1);
+    if (get.result != HF_OK || get.value_len != 0)
+        return 1;
     hf_item_free(&item);
     return result == HF_OK && hf_close(&store) == HF_OK && store == nullptr ? 0 : 1;
 }
