@@ -21,6 +21,7 @@
     X(EXPIRY_IGNORED,       "expired entries are returned") \
     X(STALE_UNMARKED,       "an expired value is returned as if it had not") \
     X(HEAT_STORED,          "the heat is stored instead of swapped in") \
+    X(AIM_TRUSTED,          "get_many takes a key for absent that is not where it is likely to be") \
     X(SCAN_GIVES_UP,        "a scan passes over an entry that changes while it is looked at") \
     X(SCAN_TWICE,           "a scan comes again to an entry that changed while it was looked at") \
     /* ---- write */ \
@@ -48,6 +49,11 @@
     X(OVERFLOW_NOT_RAISED,  "overflow counts are not raised") \
     X(OVERFLOW_LATE,        "overflow counts are raised after the slot is stored") \
     X(OVERFLOW_EARLY,       "overflow counts are lowered before the slot is cleared") \
+    X(GROUP_RECORD_ONCE,    "of several puts under one lock only the first has an in-flight record") \
+    X(GROUP_UNORDERED,      "puts of one stripe are done in another order than asked for") \
+    X(GROUP_HOLDS_ON,       "a lock is held for as many puts as there are") \
+    X(GROUP_GIVES_UP,       "a lock that is not to be had ends the whole call") \
+    X(GROUP_WAITS_AGAIN,    "a lock that was waited for in vain is waited for again") \
     /* ---- lock */ \
     X(NO_RECOVERY,          "a dead owner's stripe is marked consistent and not repaired") \
     X(CONSISTENT_FIRST,     "a lock is marked consistent, and released, before the stripe is repaired") \

@@ -9,8 +9,8 @@
 #include "internal.h"
 
 #define CHUNK 64u
-#define HOLD_PUTS 16u              /* under one taking of a lock, at most          */
-#define HOLD_BYTES (64u * 1024)    /* ... and no further one after so many bytes   */
+#define HOLD_PUTS 16u           /* under one taking of a lock, at most          */
+#define HOLD_BYTES (64u * 1024) /* ... and no further one after so many bytes   */
 #define NOBODY 0xffu
 
 struct request {
@@ -32,10 +32,10 @@ struct many {
 
 /* ---- Before the locks ---------------------------------------------------------------------------------------------------- */
 
-static int prepare(struct hf__write *write, struct hf_store *store, const struct hf_put_request *asked, struct request *request) {
+static int prepare(struct hf__write *write, struct hf_store *store, const struct hf_put_request *asked, struct hf__put *put) {
     if (asked->reserved != 0)
         return hf__fail(HF_ERR_ARGUMENT, "the reserved field of a request must be 0");
-    return hf__put_prepare(write, &request->put, store, asked->key, asked->key_len, asked->value, asked->value_len, asked->options);
+    return hf__put_prepare(write, put, store, asked->key, asked->key_len, asked->value, asked->value_len, asked->options);
 }
 
 /* Starts to fetch what a replace of the entry that most likely has the key will touch. */
@@ -55,7 +55,7 @@ static void prepare_chunk(struct many *many) {
     struct hf__write write;
     for (uint32_t i = 0; i < many->count; i++) {
         struct request *request = &many->requests[i];
-        request->result = prepare(&write, many->store, &many->asked[i], request);
+        request->result = prepare(&write, many->store, &many->asked[i], &request->put);
         if (request->result == HF_OK)
             request->place = write.place;
     }
@@ -79,7 +79,7 @@ struct group {
 static int take_lock(struct many *many, struct group *group) {
     uint64_t *late = &many->late[group->stripe / 64], bit = 1ull << group->stripe % 64;
     int result = hf__lock(many->store, group->stripe, *late & bit ? 0 : many->store->timeout_ms, &group->write.hold);
-    if (result == HF_ERR_TIMEOUT)
+    if (result == HF_ERR_TIMEOUT && !HF_PLANTED(GROUP_WAITS_AGAIN))
         *late |= bit;
     group->held = result == HF_OK;
     group->refused = result;
@@ -104,11 +104,13 @@ static int put_one(struct many *many, struct group *group, uint32_t number) {
     write->key_len = (uint32_t)many->asked[number].key_len;
     write->now_ms = 0;
     hf__write_enter(write);
+    if (HF_PLANTED(GROUP_RECORD_ONCE) && group->puts > 0)
+        hf__record_clear(write->stripe);
     int result = hf__put_entered(write, &request->put, &request->version);
     hf__write_leave(write);
     group->puts++;
     group->bytes += request->put.content.len;
-    if (group->puts == HOLD_PUTS || group->bytes >= HOLD_BYTES)
+    if ((group->puts == HOLD_PUTS || group->bytes >= HOLD_BYTES) && !HF_PLANTED(GROUP_HOLDS_ON))
         let_go(group);
     return result;
 }
@@ -141,11 +143,16 @@ static void put_chunk(struct many *many) {
             continue;
         uint32_t chain = many->requests[i].place.stripe % CHUNK;
         many->requests[i].next = NOBODY;
+        if (first[chain] != NOBODY && HF_PLANTED(GROUP_UNORDERED)) {
+            many->requests[i].next = first[chain];
+            first[chain] = (uint8_t)i;
+            continue;
+        }
         *(first[chain] == NOBODY ? &first[chain] : &many->requests[last[chain]].next) = (uint8_t)i;
         last[chain] = (uint8_t)i;
     }
     for (uint32_t chain = 0; chain < CHUNK; chain++)
-        while (first[chain] != NOBODY)
+        while (first[chain] != NOBODY && !(HF_PLANTED(GROUP_GIVES_UP) && many->late[0]))
             put_group(many, &first[chain]);
     for (uint32_t i = 0; i < many->count; i++) {
         many->asked[i].result = many->requests[i].result;
@@ -162,7 +169,7 @@ static void put_chunk(struct many *many) {
 static int tell_failure(struct many *many) {
     struct hf__write write;
     int result = many->failed->result;
-    return prepare(&write, many->store, many->failed, &many->requests[0]) == result ? result : hf__result(result);
+    return prepare(&write, many->store, many->failed, &many->requests[0].put) == result ? result : hf__result(result);
 }
 
 int hf_put_many(hf_store *store, struct hf_put_request *requests, size_t count) {

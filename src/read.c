@@ -296,7 +296,9 @@ static void get_chunk(struct hf_store *store, struct hf_get_request *requests, s
     for (size_t i = 0; i < count; i++)
         fetch_aimed(store->region, &aims[i]);
     for (size_t i = 0; i < count; i++)
-        if (requests[i].result == HF_OK)
+        if (requests[i].result == HF_OK && HF_PLANTED(AIM_TRUSTED) && aims[i].word == 0)
+            requests[i].result = HF_NOTFOUND;
+        else if (requests[i].result == HF_OK)
             requests[i].result = get_aimed(store, &requests[i], aims[i].place);
 }
 
