@@ -33,6 +33,28 @@ static bool look_at_key(hf_store *store, unsigned number) {
     return may_fail(rc);
 }
 
+/* All of them in one call, each with a room of its own length. */
+static void look_at_many(hf_store *store, unsigned keys) {
+    enum { MOST = 40 };
+    struct hf_get_request requests[MOST];
+    char texts[MOST][IMAGE_KEY_ROOM];
+    unsigned count = keys < MOST ? keys : MOST;
+    for (unsigned i = 0; i < count; i++) {
+        requests[i] = (struct hf_get_request){.key = texts[i], .key_len = image_key(i, texts[i]), .size = i * 16};
+        requests[i].buffer = malloc(requests[i].size + 1);
+        MUST(requests[i].buffer);
+    }
+    int rc = hf_get_many(store, requests, count);
+    MUST(rc == HF_OK || may_fail(rc));
+    for (unsigned i = 0; i < count; i++) {
+        rc = requests[i].result;
+        MUST(rc == HF_OK || rc == HF_NOTFOUND || rc == HF_TRUNCATED || may_fail(rc));
+        if (rc == HF_OK || rc == HF_TRUNCATED)
+            MUST((requests[i].value_len <= requests[i].size) == (rc == HF_OK));
+        free(requests[i].buffer);
+    }
+}
+
 static void look_by_scan(hf_store *store, uint64_t slots) {
     struct hf_item item = HF_ITEM_INIT;
     uint64_t cursor = 0, steps = 0;
@@ -68,6 +90,8 @@ void look_at_all(hf_store *store, unsigned keys) {
     MUST(hf_info(store, &info) == HF_OK && hf_stats(store, &stats) == HF_OK && hf_count(store, &entries) == HF_OK);
     for (unsigned i = 0; i < keys && busy < BUSY_MOST; i++)
         busy += look_at_key(store, i);
+    if (busy < BUSY_MOST)
+        look_at_many(store, keys);
     look_by_scan(store, info.buckets * HF__SLOTS);
     look_at_health(store);
 }

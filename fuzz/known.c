@@ -52,6 +52,23 @@ static unsigned number_of(const struct hf_item *item) {
     return number;
 }
 
+static void compare_by_get_many(const struct model *model, hf_store *store) {
+    static struct known found[KNOWN_KEYS];
+    struct hf_get_request requests[KNOWN_KEYS];
+    struct hf_meta metas[KNOWN_KEYS];
+    char keys[KNOWN_KEYS][IMAGE_KEY_ROOM];
+    for (unsigned number = 0; number < KNOWN_KEYS; number++)
+        requests[number] = (struct hf_get_request){.key = keys[number], .key_len = image_key(number, keys[number]),
+            .buffer = found[number].value, .size = KNOWN_VALUE_MAX, .meta = &metas[number]};
+    MUST(hf_get_many(store, requests, KNOWN_KEYS) == HF_OK);
+    for (unsigned number = 0; number < KNOWN_KEYS; number++) {
+        found[number].present = false;
+        if (requests[number].result == HF_OK)
+            set_from_meta(&found[number], &metas[number]);
+        MUST(known_same(&found[number], &model->keys[number]));
+    }
+}
+
 static void compare_by_scan(const struct model *model, hf_store *store) {
     struct hf_item item = HF_ITEM_INIT;
     bool seen[KNOWN_KEYS] = {false};
@@ -89,6 +106,7 @@ void known_compare(struct model *model, hf_store *store) {
         MUST(known_same(&found, &model->keys[number]));
         present += found.present;
     }
+    compare_by_get_many(model, store);
     compare_by_scan(model, store);
     MUST(hf_count(store, &count) == HF_OK && count >= present); /* expired entries count */
     MUST(hf_check(store, NULL, NULL) == HF_OK);
@@ -155,6 +173,34 @@ static void do_put(const struct verb_call *call) {
     put.present = !expired;
     put.version = version;
     *call->known = put;
+}
+
+/* So many keys from this one on, each with a value of the same length. */
+static void do_put_many(const struct verb_call *call) {
+    enum { MANY = 4 };
+    struct hf_put_request requests[MANY];
+    static struct known put[MANY];
+    char keys[MANY][IMAGE_KEY_ROOM];
+    unsigned first = (unsigned)(call->known - call->model->keys);
+    for (unsigned i = 0; i < MANY; i++) {
+        unsigned number = (first + i) % KNOWN_KEYS;
+        notice(call->model, call->store, number);
+        put[i] = (struct known){.present = true};
+        put[i].len = (uint32_t)make_value(call->step, put[i].value);
+        requests[i] = (struct hf_put_request){.key = keys[i], .key_len = image_key(number, keys[i]), .value = put[i].value,
+                                              .value_len = put[i].len};
+    }
+    int rc = hf_put_many(call->store, requests, MANY);
+    MUST(rc == HF_OK || rc == HF_ERR_FULL);
+    for (unsigned i = 0; i < MANY; i++) {
+        struct verb_call one = *call;
+        one.known = &call->model->keys[(first + i) % KNOWN_KEYS];
+        if (!done(&one, requests[i].result, put[i].len))
+            continue;
+        saw_version(&one, requests[i].version);
+        put[i].version = requests[i].version;
+        *one.known = put[i];
+    }
 }
 
 static void do_delete(const struct verb_call *call) {
@@ -259,7 +305,7 @@ static void do_repair(const struct verb_call *call) {
 
 void known_apply(struct model *model, hf_store *store, const struct step *step) {
     static void (*const verbs[VERBS])(const struct verb_call *call) = {
-        do_put, do_put, do_delete, do_take, do_incr, do_append, do_touch, do_clear, do_repair,
+        do_put, do_put_many, do_delete, do_take, do_incr, do_append, do_touch, do_clear, do_repair,
     };
     unsigned number = step->key % KNOWN_KEYS;
     struct verb_call call = {.store = store, .step = step, .model = model, .known = &model->keys[number]};

@@ -36,7 +36,7 @@ struct step {
 static_assert(sizeof(struct step) == RECORD_SIZE, "a step is a record");
 
 enum verb {
-    VERB_PUT, VERB_PUT_AGAIN, VERB_DELETE, VERB_TAKE, VERB_INCR, VERB_APPEND, VERB_TOUCH, VERB_CLEAR, VERB_REPAIR, VERBS
+    VERB_PUT, VERB_PUT_MANY, VERB_DELETE, VERB_TAKE, VERB_INCR, VERB_APPEND, VERB_TOUCH, VERB_CLEAR, VERB_REPAIR, VERBS
 };
 
 void known_apply(struct model *model, hf_store *store, const struct step *step);

@@ -47,6 +47,31 @@ static int put_if_absent(hf_store *store) {
     return put_subject(store, 60, &options);
 }
 
+/* The subject among others, which get the values they have. */
+static int put_group(hf_store *store, size_t size, unsigned others) {
+    static const char *const keys[] = {SUBJECT, "other00", "other01", "other02"};
+    struct hf_put_request requests[4] = {{.key = NULL}};
+    char values[4][CONTENT_MAX];
+    for (unsigned i = 0; i <= others; i++) {
+        struct content content = {size, 'n'};
+        if (i > 0)
+            CHECK(crash_read(store, keys[i], &content));
+        memset(values[i], content.letter, content.size);
+        unsigned at = (i + 1) % (others + 1); /* the subject is the second */
+        requests[at] = (struct hf_put_request){.key = keys[i], .key_len = strlen(keys[i]), .value = values[i],
+                                               .value_len = content.size};
+    }
+    return hf_put_many(store, requests, others + 1);
+}
+
+static int put_two(hf_store *store) {
+    return put_group(store, 60, 1);
+}
+
+static int put_four(hf_store *store) {
+    return put_group(store, 60, 3);
+}
+
 static int delete_subject(hf_store *store) {
     return hf_delete(store, SUBJECT, strlen(SUBJECT), 0);
 }
@@ -135,6 +160,8 @@ const struct scenario crash_scenarios[] = {
     {.name = "put if absent", STORE, with_others, put_if_absent, HF_OK, HF_OP_PUT, NONE, NEW},
     {.name = "put if absent, refused", STORE, with_subject, put_if_absent, HF_EXISTS, HF_OP_PUT, OLD, OLD},
     {.name = "put, refused: full", STORE, full_of_others, put_300, HF_ERR_FULL, HF_OP_PUT, NONE, NONE},
+    {.name = "group of puts", STORE, with_subject, put_two, HF_OK, HF_OP_PUT, OLD, NEW, .by_openers = true},
+    {.name = "group of puts, four stripes", QUARTERS, with_subject, put_four, HF_OK, HF_OP_PUT, OLD, NEW},
     {.name = "put over an expired entry", STORE, with_expired_subject, put_60, HF_OK, HF_OP_PUT, NONE, NEW},
     {.name = "put that expires others", STORE, full_of_expired, put_60, HF_OK, HF_OP_PUT, NONE, NEW,
      .must_hold = has_expired_spilled},

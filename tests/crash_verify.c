@@ -92,11 +92,12 @@ void crash_next_write(const struct stage *stage, hf_store *store, double seconds
     CHECK(check_seconds() - start < seconds);
 }
 
-static uint32_t subjects_stripe(const hf_store *store) {
-    return hf__locate(store->region, hf__hash_key(store->region, SUBJECT, strlen(SUBJECT))).stripe;
+static struct hf__place subjects_place(const hf_store *store) {
+    return hf__locate(store->region, hf__hash_key(store->region, SUBJECT, strlen(SUBJECT)));
 }
 
-/* What the log says about the victim must be what is seen. A clear is told stripe by stripe. */
+/* What the log says about the victim must be what is seen of the subject. A clear is told stripe by stripe, a group of puts key by
+ * key. */
 static void compare_verdict(const struct stage *stage, hf_store *store, pid_t victim, const struct picture *now) {
     const struct scenario *scenario = stage->scenario;
     struct hf_recovery log[256];
@@ -107,7 +108,9 @@ static void compare_verdict(const struct stage *stage, hf_store *store, pid_t vi
         if (log[i].pid != (uint32_t)victim)
             continue;
         CHECK_EQ(log[i].operation, scenario->operation);
-        if (scenario->operation == HF_OP_CLEAR && log[i].stripe != subjects_stripe(store))
+        if (scenario->operation == HF_OP_CLEAR && log[i].stripe != subjects_place(store).stripe)
+            continue;
+        if (log[i].key_hash != 0 && log[i].key_hash != subjects_place(store).hash)
             continue;
         if (log[i].verdict == HF_VERDICT_NEW)
             CHECK(is_new(stage, now));

@@ -47,13 +47,27 @@ static uint64_t get_whole(uint64_t writer, uint64_t number) {
     return sequence;
 }
 
+/* All keys of a writer in one call. */
+static void put_all(uint64_t writer, uint64_t sequence) {
+    struct hf_put_request requests[KEYS];
+    char keys[KEYS][24], values[KEYS][SIZE];
+    for (uint64_t i = 0; i < KEYS; i++) {
+        value_make(values[i], SIZE, writer * KEYS + i, sequence);
+        requests[i] = (struct hf_put_request){.key = keys[i], .key_len = key_of(keys[i], writer, i), .value = values[i],
+                                              .value_len = SIZE};
+    }
+    CHECK_RC(hf_put_many(store, requests, KEYS), HF_OK);
+}
+
 /* A thread that is nearly always inside a write. */
 static void *write_on(void *argument) {
     uint64_t writer = (uint64_t)(uintptr_t)argument, sequence = 1;
     while (!atomic_load(&stop)) {
         sequence++;
-        for (uint64_t number = 0; number < KEYS; number++)
+        for (uint64_t number = 0; number < KEYS && sequence % 2; number++)
             put_whole(writer, number, sequence);
+        if (sequence % 2 == 0)
+            put_all(writer, sequence);
         atomic_store(&written[writer], sequence);
     }
     return NULL;
@@ -65,8 +79,7 @@ static int child_main(void *argument) {
     for (uint64_t writer = 0; writer < WRITERS; writer++)
         for (uint64_t number = 0; number < KEYS; number += 7)
             CHECK(get_whole(writer, number) >= known[writer]);
-    for (uint64_t number = 0; number < KEYS; number++)
-        put_whole(WRITERS, number, 1);
+    put_all(WRITERS, 1);
     CHECK_RC(hf_incr(store, "children", 8, 1, NULL, NULL), HF_OK);
     CHECK_RC(hf_close(&store), HF_OK);
     return 0;

@@ -88,32 +88,72 @@ static void same_meta(const struct expected *e, const struct hf_meta *meta) {
 
 /* ---- Operations ---------------------------------------------------------------------------------------------------------- */
 
-static void do_put(struct expected *e) {
-    struct hf_put_options options = HF_PUT_INIT;
-    unsigned char value[MAX_VALUE + 8];
-    size_t length = random_value(value);
-    options.condition = (uint32_t)check_below(&seed, 8);
-    options.condition = options.condition > HF_IF_VERSION ? HF_ALWAYS : options.condition;
-    options.version = check_below(&seed, 3) ? e->version : e->version + 1;
-    options.flags = (uint32_t)check_random(&seed);
-    options.ttl_ms = check_below(&seed, 4) ? 0 : LONG_TTL;
-    uint64_t version = 0;
+static void random_options(const struct expected *e, struct hf_put_options *options) {
+    *options = (struct hf_put_options)HF_PUT_INIT;
+    options->condition = (uint32_t)check_below(&seed, 8);
+    options->condition = options->condition > HF_IF_VERSION ? HF_ALWAYS : options->condition;
+    options->version = check_below(&seed, 3) ? e->version : e->version + 1;
+    options->flags = (uint32_t)check_random(&seed);
+    options->ttl_ms = check_below(&seed, 4) ? 0 : LONG_TTL;
+}
+
+/* What a put must have returned; then the model has its value. */
+static void judge_put(struct expected *e, const struct hf_put_options *options, const void *value, size_t length, int result,
+                      uint64_t version) {
     int expected = HF_OK;
-    if (options.condition == HF_IF_ABSENT && e->present)
+    if (options->condition == HF_IF_ABSENT && e->present)
         expected = HF_EXISTS;
-    if (options.condition >= HF_IF_PRESENT && !e->present)
+    if (options->condition >= HF_IF_PRESENT && !e->present)
         expected = HF_NOTFOUND;
-    else if (options.condition == HF_IF_VERSION && options.version != e->version)
+    else if (options->condition == HF_IF_VERSION && options->version != e->version)
         expected = HF_CHANGED;
-    CHECK_RC(hf_put(store, e->key, e->key_len, value, length, &options, &version), expected);
+    CHECK_RC(result, expected);
     if (expected != HF_OK)
         return;
     set_version(e, version);
     e->present = true;
-    e->expires = options.ttl_ms != 0;
-    e->flags = options.flags;
+    e->expires = options->ttl_ms != 0;
+    e->flags = options->flags;
     e->len = length;
     memcpy(e->value, value, length);
+}
+
+static void do_put(struct expected *e) {
+    struct hf_put_options options;
+    unsigned char value[MAX_VALUE + 8];
+    size_t length = random_value(value);
+    uint64_t version = 0;
+    random_options(e, &options);
+    int rc = hf_put(store, e->key, e->key_len, value, length, &options, &version);
+    judge_put(e, &options, value, length, rc, version);
+}
+
+enum { MANY = 80 };
+
+/* One of the first keys, so that some are equal; in cache mode one key alone, for a put may evict what the next one replaces. */
+static size_t several(struct expected *those[MANY]) {
+    size_t count = cache ? 1 : check_below(&seed, check_below(&seed, 4) ? 8 : MANY + 1);
+    for (size_t i = 0; i < count; i++) {
+        those[i] = &model[check_below(&seed, check_below(&seed, 2) ? KEYS : 20)];
+        notice_eviction(those[i]);
+    }
+    return count;
+}
+
+static void do_put_many(void) {
+    static unsigned char values[MANY][MAX_VALUE + 8];
+    struct hf_put_options options[MANY];
+    struct hf_put_request requests[MANY];
+    struct expected *those[MANY];
+    size_t count = several(those);
+    for (size_t i = 0; i < count; i++) {
+        random_options(those[i], &options[i]);
+        requests[i] = (struct hf_put_request){.key = those[i]->key, .key_len = those[i]->key_len, .value = values[i],
+                                              .value_len = random_value(values[i]), .options = &options[i]};
+    }
+    CHECK_RC(hf_put_many(store, requests, count), HF_OK);
+    for (size_t i = 0; i < count; i++)
+        judge_put(those[i], &options[i], values[i], requests[i].value_len, requests[i].result, requests[i].version);
 }
 
 static void do_delete(struct expected *e) {
@@ -124,22 +164,43 @@ static void do_delete(struct expected *e) {
         e->present = false;
 }
 
-static void do_read(struct expected *e, bool take) {
-    unsigned char buffer[MAX_VALUE];
-    size_t size = check_below(&seed, 4) ? MAX_VALUE : check_below(&seed, 100), length = 0;
-    struct hf_meta meta;
-    int expected = !e->present ? HF_NOTFOUND : e->len > size ? HF_TRUNCATED : HF_OK;
-    int rc = take ? hf_take(store, e->key, e->key_len, buffer, size, &length, &meta)
-                  : hf_get(store, e->key, e->key_len, buffer, size, &length, &meta);
-    CHECK_RC(rc, expected);
-    if (expected == HF_NOTFOUND)
+static size_t random_room(void) {
+    return check_below(&seed, 4) ? MAX_VALUE : check_below(&seed, 100);
+}
+
+static void judge_read(const struct expected *e, const void *buffer, size_t size, int result, size_t length,
+                       const struct hf_meta *meta) {
+    CHECK_RC(result, !e->present ? HF_NOTFOUND : e->len > size ? HF_TRUNCATED : HF_OK);
+    if (!e->present)
         return;
     CHECK_EQ(length, e->len);
-    same_meta(e, &meta);
-    if (expected == HF_OK) {
-        CHECK(memcmp(buffer, e->value, e->len) == 0);
+    same_meta(e, meta);
+    CHECK(memcmp(buffer, e->value, size < e->len ? size : e->len) == 0);
+}
+
+static void do_read(struct expected *e, bool take) {
+    unsigned char buffer[MAX_VALUE];
+    size_t size = random_room(), length = 0;
+    struct hf_meta meta;
+    int rc = take ? hf_take(store, e->key, e->key_len, buffer, size, &length, &meta)
+                  : hf_get(store, e->key, e->key_len, buffer, size, &length, &meta);
+    judge_read(e, buffer, size, rc, length, &meta);
+    if (rc == HF_OK)
         e->present = !take;
-    }
+}
+
+static void do_get_many(void) {
+    static unsigned char buffers[MANY][MAX_VALUE];
+    struct hf_get_request requests[MANY];
+    struct hf_meta metas[MANY];
+    struct expected *those[MANY];
+    size_t count = several(those);
+    for (size_t i = 0; i < count; i++)
+        requests[i] = (struct hf_get_request){.key = those[i]->key, .key_len = those[i]->key_len, .buffer = buffers[i],
+                                              .size = random_room(), .meta = &metas[i]};
+    CHECK_RC(hf_get_many(store, requests, count), HF_OK);
+    for (size_t i = 0; i < count; i++)
+        judge_read(those[i], buffers[i], requests[i].size, requests[i].result, requests[i].value_len, &metas[i]);
 }
 
 /* At most 20 bytes: a minus or none, then digits. */
@@ -260,7 +321,7 @@ static void compare_all(void) {
 static void operate(void) {
     struct expected *e = &model[check_below(&seed, check_below(&seed, 4) ? KEYS : 20)];
     notice_eviction(e);
-    switch (check_below(&seed, 16)) {
+    switch (check_below(&seed, 18)) {
     case 0: case 1: case 2: case 3: case 4:
         do_put(e);
         break;
@@ -278,6 +339,12 @@ static void operate(void) {
         break;
     case 11:
         do_touch(e);
+        break;
+    case 12:
+        do_put_many();
+        break;
+    case 13:
+        do_get_many();
         break;
     default:
         do_read(e, false);

@@ -189,6 +189,15 @@ static int get(struct stage *stage) {
     return result;
 }
 
+static int get_many(struct stage *stage) {
+    char values[2][16];
+    struct hf_get_request requests[2] = {{.key = "k1", .key_len = 2, .buffer = values[0], .size = sizeof values[0]},
+                                         {.key = "k2", .key_len = 2, .buffer = values[1], .size = sizeof values[1]}};
+    int result = hf_get_many(stage->store, requests, 2);
+    EXPECT(stage, result != HF_OK || (requests[1].value_len == 2 && memcmp(values[1], "v2", 2) == 0));
+    return result;
+}
+
 static int get_dup(struct stage *stage) {
     size_t length = 0;
     int result = hf_get_dup(stage->store, "big", 3, &stage->value, &length, NULL);
@@ -229,6 +238,12 @@ static int count(struct stage *stage) {
 
 static int put(struct stage *stage) {
     return hf_put(stage->store, "k1", 2, "new", 3, NULL, NULL);
+}
+
+static int put_many(struct stage *stage) {
+    struct hf_put_request requests[2] = {{.key = "k1", .key_len = 2, .value = "new", .value_len = 3},
+                                         {.key = "k2", .key_len = 2, .value = "new", .value_len = 3}};
+    return hf_put_many(stage->store, requests, 2);
 }
 
 static int delete_it(struct stage *stage) {
@@ -426,14 +441,18 @@ const struct call calls[] = {
     {"close", WRITER, close_it, NULL, NULL},
     {"close-readonly", READER, close_it, NULL, NULL},
     {"get", WRITER, get, NULL, NULL},
+    {"get_many", READER, get_many, NULL, NULL},
     {"get_dup", READER, get_dup, NULL, free_value},
     {"exists", READER, exists, NULL, NULL},
     {"scan", READER, scan, NULL, free_item},
     {"count", READER, count, NULL, NULL},
     {"put", WRITER, put, NULL, NULL},
+    {"put_many", WRITER, put_many, NULL, NULL},
     {"put-waits", CLOSED, put, before_wait, end_child},
     {"put-wakes", CLOSED, put_and_wake, before_wake, end_child},
     {"put-recovers", CLOSED, put, before_recovery, after_recovery},
+    {"put_many-waits", CLOSED, put_many, before_wait, end_child},
+    {"put_many-recovers", CLOSED, put_many, before_recovery, after_recovery},
     {"delete", WRITER, delete_it, NULL, NULL},
     {"take", WRITER, take, NULL, NULL},
     {"incr", WRITER, incr, NULL, NULL},

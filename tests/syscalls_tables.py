@@ -112,5 +112,5 @@ UNDER_VALGRIND = ('open', 'open-joins', 'create', 'open_fd-creates', 'open_anony
                   'sync', 'info')
 
 # What a call of the library (syscalls_calls.c) does to the store, if it is not NOTHING.
-CHANGES = {'put': ONE, 'put-waits': ONE, 'put-wakes': ONE, 'put-recovers': ONE, 'delete': ONE, 'take': ONE, 'incr': ONE,
-           'append': ONE, 'touch': ONE, 'clear': SOME}
+CHANGES = {'put': ONE, 'put-waits': ONE, 'put-wakes': ONE, 'put-recovers': ONE, 'put_many': SOME, 'put_many-waits': SOME,
+           'put_many-recovers': SOME, 'delete': ONE, 'take': ONE, 'incr': ONE, 'append': ONE, 'touch': ONE, 'clear': SOME}

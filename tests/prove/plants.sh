@@ -43,6 +43,11 @@ plant KEY_UNCOMPARED words same-tag
 plant SEED_IGNORED words seeds
 plant BLOCKS_WRAP words large
 plant KEY_UNCHECKED verbs
+plant AIM_TRUSTED many spilled
+plant GROUP_UNORDERED many as-single
+plant GROUP_HOLDS_ON many bounded-hold
+plant GROUP_GIVES_UP many stopped-holder
+plant GROUP_WAITS_AGAIN many stopped-holder
 plant VERSION_IGNORED verbs
 plant LOCK_KEPT verbs
 plant EXPIRY_IGNORED verbs_more expiry
@@ -66,6 +71,7 @@ plant CONSISTENT_FIRST crash_points --only 'first put'
 plant RECORD_CLEARED_FIRST crash_points --only 'first put'
 plant DELETE_FIRST crash_points --single --only 'replace by the same size'
 plant EVICT_OWN crash_points --single --only 'replace that evicts'
+plant GROUP_RECORD_ONCE crash_points --single --only 'group of puts'
 plant OVERFLOW_NOT_RAISED crash_points --single --only 'put that spills'
 plant OVERFLOW_LATE crash_points --single --only 'put that spills'
 plant OVERFLOW_ZEROED crash_points --only 'put that spills'
