@@ -14,6 +14,8 @@
 #include "bench/suite.h"
 #include "tool.h"
 
+enum { ENTRIES_MAX = 1000000000, WORKERS_MAX = BENCH_THREADS_MAX / 2 };
+
 static struct {
     uint64_t entries, key_size, value_size, processes, threads, seconds, operations, warm_up, repeats, seed, batch, stripes;
     const char *workload, *distribution, *mode, *sizes;
@@ -25,7 +27,7 @@ static struct {
 static const struct option_spec bench_options[] = {
     { .name = "workload", .kind = OPTION_TEXT, .argument = "LIST", .target = &asked.workload,
       .help = "what to do, separated by commas; see above (default load,get,chase,get-many,put,delete)" },
-    { .name = "entries", .kind = OPTION_NUMBER, .argument = "N", .target = &asked.entries, .low = 1, .high = 1000000000,
+    { .name = "entries", .kind = OPTION_NUMBER, .argument = "N", .target = &asked.entries, .low = 1, .high = ENTRIES_MAX,
       .help = "entries in the store (default 1000000)" },
     { .name = "key-size", .kind = OPTION_SIZE, .argument = "SIZE", .target = &asked.key_size, .low = BENCH_KEY_MIN,
       .high = BENCH_KEY_MAX, .help = "bytes of a key, 8 to 256 (default 16)" },
@@ -33,9 +35,9 @@ static const struct option_spec bench_options[] = {
       .high = BENCH_VALUE_MAX, .help = "bytes of a value, 8 to 64K (default 100)" },
     { .name = "distribution", .kind = OPTION_CHOICE, .argument = "uniform|zipfian|latest", .target = &asked.distribution,
       .help = "how often each entry is wanted (default uniform; zipfian: by 1 / rank^0.99)" },
-    { .name = "processes", .kind = OPTION_NUMBER, .argument = "N", .target = &asked.processes, .low = 1, .high = BENCH_THREADS_MAX,
+    { .name = "processes", .kind = OPTION_NUMBER, .argument = "N", .target = &asked.processes, .low = 1, .high = WORKERS_MAX,
       .help = "that work at the same time (default 1)" },
-    { .name = "threads", .kind = OPTION_NUMBER, .argument = "N", .target = &asked.threads, .low = 1, .high = BENCH_THREADS_MAX,
+    { .name = "threads", .kind = OPTION_NUMBER, .argument = "N", .target = &asked.threads, .low = 1, .high = WORKERS_MAX,
       .help = "of each process (default 1)" },
     { .name = "seconds", .kind = OPTION_NUMBER, .argument = "N", .target = &asked.seconds, .low = 1, .high = 3600,
       .help = "of each line of the table and each repeat (default 1)" },
@@ -54,7 +56,8 @@ static const struct option_spec bench_options[] = {
       .help = "of a new store: a power of two (default: as many as suit the entries)" },
     { .name = "sizes", .kind = OPTION_TEXT, .argument = "LIST", .target = &asked.sizes,
       .help = "instead: what everything costs in stores of so many entries, as in 10000,1000000" },
-    { .name = "no-limits", .kind = OPTION_SWITCH, .target = &asked.no_limits, .help = "do not measure the limits of the machine" },
+    { .name = "no-limits", .kind = OPTION_SWITCH, .target = &asked.no_limits,
+      .help = "do not measure the limits of the machine" },
     { .name = "keep", .kind = OPTION_SWITCH, .target = &asked.keep, .help = "leave the new STORE and its entries in place" },
     { .name = "use-existing", .kind = OPTION_SWITCH, .target = &asked.use_existing,
       .help = "work in a STORE that exists, beside its entries" },
@@ -78,7 +81,7 @@ static struct bench_ask ask_of(unsigned cores) {
     return ask;
 }
 
-/* ---- The store ----------------------------------------------------------------------------------------------------------------- */
+/* ---- The store ---------------------------------------------------------------------------------------------------------- */
 
 struct place {
     struct bench_scratch scratch;
@@ -147,7 +150,7 @@ static bool make_store(struct place *place, const struct bench_suite *suite) {
     return report_result(place->path, result) == TOOL_DONE;
 }
 
-/* ---- The run ------------------------------------------------------------------------------------------------------------------- */
+/* ---- The run ------------------------------------------------------------------------------------------------------------ */
 
 static const struct bench_engine *const engines[BENCH_STORES] = {
     [BENCH_STORE] = &bench_holdfast,
@@ -214,15 +217,46 @@ static int run_suite(struct place *place, const struct bench_machine *machine) {
     return code;
 }
 
+/* "10000,1000000"; 0: it is no such list, and the user was told. */
+static unsigned read_sizes(struct bench_figures *figures) {
+    unsigned count = 0;
+    char text[32];
+    for (const char *at = asked.sizes; *at; at += *at == ',') {
+        size_t length = strcspn(at, ",");
+        snprintf(text, sizeof text, "%.*s", (int)length, at);
+        if (count == BENCH_SIZES_MAX || length >= sizeof text || !parse_number(text, &figures[count].entries) ||
+            figures[count].entries < 1 || figures[count].entries > ENTRIES_MAX) {
+            usage_error("--sizes takes up to %d numbers of entries, as in 10000,1000000", BENCH_SIZES_MAX);
+            return 0;
+        }
+        count++;
+        at += length;
+    }
+    if (count == 0)
+        usage_error("--sizes takes up to %d numbers of entries, as in 10000,1000000", BENCH_SIZES_MAX);
+    return count;
+}
+
+static int run_sizes(const struct place *place, const struct bench_machine *machine, struct bench_figures *figures,
+                     unsigned count) {
+    struct bench_ask ask = ask_of(machine->cores);
+    for (unsigned i = 0; i < count; i++) {
+        if (bench_sizes_measure(&figures[i], &ask, place->scratch.path) != BENCH_DONE)
+            return bench_interrupted() ? TOOL_DONE : fail(NULL, "%s", bench_reason());
+    }
+    (asked.json ? bench_sizes_json : bench_sizes_print)(figures, count, &ask, machine);
+    return TOOL_DONE;
+}
+
 static int check_arguments(int argc) {
     const char *strange = bench_strange_word(asked.workload, bench_workloads);
     if (strange)
         return usage_error("there is no workload '%.*s'; there are: %s", (int)strcspn(strange, " ,"), strange, bench_workloads);
     if (asked.workload[strspn(asked.workload, " ,")] == '\0')
         return usage_error("--workload needs one of: %s", bench_workloads);
-    if (asked.processes * asked.threads > BENCH_THREADS_MAX / 2)
+    if (asked.processes * asked.threads > WORKERS_MAX)
         return usage_error("%" PRIu64 " processes of %" PRIu64 " threads are too many: %d threads in all may work",
-                           asked.processes, asked.threads, BENCH_THREADS_MAX / 2);
+                           asked.processes, asked.threads, WORKERS_MAX);
     if (argc == 0 && (asked.keep || asked.use_existing))
         return usage_error("--%s needs a STORE", asked.keep ? "keep" : "use-existing");
     if (asked.sizes && argc > 0)
@@ -233,13 +267,15 @@ static int check_arguments(int argc) {
 static int run_command(int argc, char **argv) {
     static struct place place;
     struct bench_machine machine;
+    struct bench_figures figures[BENCH_SIZES_MAX] = { 0 };
     int code = check_arguments(argc);
-    if (code != TOOL_DONE)
-        return code;
+    unsigned sizes = code == TOOL_DONE && asked.sizes ? read_sizes(figures) : 0;
+    if (code != TOOL_DONE || (asked.sizes && sizes == 0))
+        return TOOL_USAGE;
     if (!find_place(&place, argc > 0 ? argv[0] : NULL))
         return TOOL_FAILED;
     bench_machine_now(&machine, place.scratch.path);
-    code = run_suite(&place, &machine);
+    code = sizes > 0 ? run_sizes(&place, &machine, figures, sizes) : run_suite(&place, &machine);
     leave_place(&place);
     bench_die();
     return code;
@@ -250,23 +286,24 @@ const struct command command_bench = {
     .group = GROUP_HEALTH,
     .summary = "measure speed, beside the limits of the machine",
     .operands = "[STORE]",
-    .about = "Measures a store on this machine, and in the same run, in turn with it, what no store could beat: a memory limit (the\n"
-             "same hash, two random lines of memory that depend on each other, the same copy) and a lock limit (an uncontended\n"
-             "robust mutex). Prints medians over the repeats, times from a histogram, and the ratios to the limits.\n"
+    .about = "Measures a store on this machine, and in the same run, in turn with it, what no store could beat: a memory limit\n"
+             "(the same hash, two random lines of memory that depend on each other, the same copy) and a lock limit (an\n"
+             "uncontended robust mutex). Prints medians over the repeats, times from a histogram, and ratios to the limits.\n"
              "\n"
              "Without STORE a store is made in /dev/shm and removed afterwards, also when interrupted. A STORE that does not\n"
              "exist is made, and removed unless --keep is given; one that exists is left alone unless --use-existing is given:\n"
              "then entries are added beside its own and deleted at the end.\n"
              "\n"
-             "Workloads: load (put all entries), get, chase (gets, each key depending on the value before), get-many (--batch keys\n"
-             "at once), miss (get keys that are not there), put (replace), delete (all entries), mixed (75 % get, 20 % put, 5 %\n"
-             "delete), ycsb-a (50 % get, 50 % put, zipfian), ycsb-b (95 % get, 5 % put, zipfian), ycsb-c (get, zipfian), ycsb-d\n"
-             "(95 % get of the latest, 5 % new entries), ycsb-f (50 % get, 50 % get and put, zipfian), ycsb (all of those), and\n"
-             "killed (get while another process is killed again and again in the middle of puts).\n"
+             "Workloads: load (put all entries), get, chase (gets, each key depending on the value before), get-many (--batch\n"
+             "keys at once), miss (get keys that are not there), put (replace), delete (all entries), mixed (75 % get,\n"
+             "20 % put, 5 % delete), ycsb-a (50 % get, 50 % put, zipfian), ycsb-b (95 % get, 5 % put, zipfian), ycsb-c (get,\n"
+             "zipfian), ycsb-d (95 % get of the latest, 5 % new entries), ycsb-f (50 % get, 50 % get and put, zipfian), ycsb\n"
+             "(all of those), and killed (get while another process is killed again and again in the middle of puts).\n"
              "\n"
-             "Columns: 'ns' is the mean time of an operation as a thread sees it, 'typical' that of the median 256 operations, which\n"
-             "other work on the machine disturbs less; p50 to max come from 1 of 128 operations, each timed for itself (of get-many:\n"
-             "a whole batch), so that reading the clock does not slow down the rest. Keys are drawn outside of the time measured.\n",
+             "Columns: 'ns' is the mean time of an operation as a thread sees it, 'typical' that of the median 256 operations,\n"
+             "which other work on the machine disturbs less; p50 to max come from 1 of 128 operations, each timed for itself\n"
+             "(of get-many: a whole batch), so that reading the clock does not slow down the rest. Keys are drawn outside of\n"
+             "the time measured.\n",
     .examples = "holdfast bench\n"
                 "holdfast bench --workload ycsb --value-size 1K --processes 4\n"
                 "holdfast bench ./disk.hf --entries 100000 --workload get,put --json\n"

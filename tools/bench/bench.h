@@ -44,7 +44,7 @@ enum {
     BENCH_THREADS_MAX = 256, /* of a team, over all its processes */
 };
 
-/* ---- Engines ------------------------------------------------------------------------------------------------------------- */
+/* ---- Engines ------------------------------------------------------------------------------------------------------------ */
 
 /* What a store is made for. */
 struct bench_config {
@@ -118,7 +118,7 @@ struct bench_engine {
 int bench_explain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 const char *bench_reason(void);
 
-/* ---- Draws: draw.c ------------------------------------------------------------------------------------------------------- */
+/* ---- Draws: draw.c ------------------------------------------------------------------------------------------------------ */
 
 struct bench_random {
     uint64_t state;
@@ -158,7 +158,7 @@ uint64_t bench_draw(const struct bench_draw *draw, struct bench_random *random);
  * number below 2^32 (key_size 8) to 2^64 (key_size 16 and more; longer keys begin with letters that are the same for all). */
 void bench_key(char *key, uint32_t key_size, uint64_t number);
 
-/* ---- Histogram: histogram.c ---------------------------------------------------------------------------------------------- */
+/* ---- Histogram: histogram.c --------------------------------------------------------------------------------------------- */
 
 /* Counts of nanoseconds in buckets that are at most 1/256 of their value wide; exact below 512. */
 enum { BENCH_STEPS_LOG = 8, BENCH_POWERS = 36, BENCH_BUCKETS = (BENCH_POWERS - BENCH_STEPS_LOG + 1) << BENCH_STEPS_LOG };
@@ -175,7 +175,7 @@ uint64_t bench_quantile(const struct bench_histogram *histogram, double share);
 /* The middle one, or the mean of the two in the middle; sorts the values. */
 double bench_median(double *values, size_t count);
 
-/* ---- Teams: team.c, worker.c --------------------------------------------------------------------------------------------- */
+/* ---- Teams: team.c, worker.c -------------------------------------------------------------------------------------------- */
 
 /* Of 100 operations so many of each kind. Puts replace entries that are there; inserts add new ones. */
 struct bench_mix {
@@ -240,7 +240,7 @@ void bench_team_end(struct bench_team **team);
 /* The process id of a member of the team, for those who want to do something to it. */
 int bench_team_process(const struct bench_team *team, unsigned index);
 
-/* ---- Scratch directories and interruptions: scratch.c --------------------------------------------------------------------- */
+/* ---- Scratch directories and interruptions: scratch.c ------------------------------------------------------------------- */
 
 /* A new directory in `parent` (NULL: /dev/shm), and SIGINT, SIGTERM and SIGHUP only note that they came: a team's run then ends
  * with BENCH_FAILED and bench_interrupted() is the signal, so that the caller cleans up, and bench_die() ends him by it. */

@@ -10,9 +10,9 @@
 static const uint64_t golden = 0x9e3779b97f4a7c15u; /* 2^64 divided by the golden ratio: odd */
 
 uint64_t bench_mix(uint64_t number) {
-    number = (number ^ number >> 32) * 0xd6e8feb86659fd93u;
-    number = (number ^ number >> 32) * 0xd6e8feb86659fd93u;
-    return number ^ number >> 32;
+    number = (number ^ number >> 30) * 0xbf58476d1ce4e5b9u;
+    number = (number ^ number >> 27) * 0x94d049bb133111ebu;
+    return number ^ number >> 31;
 }
 
 uint64_t bench_next(struct bench_random *random) {
@@ -32,7 +32,7 @@ double bench_fraction(struct bench_random *random) {
     return (double)(bench_next(random) >> 11) * 0x1p-53;
 }
 
-/* ---- Zipf ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Zipf --------------------------------------------------------------------------------------------------------------- */
 /*
  * The bar of rank k, one wide from k - 1/2 to k + 1/2 and k^-s high, has less area than the curve x^-s above it, since the curve
  * is convex. So: a point is drawn evenly under the curve (by the inverse of its integral), rounded to a rank, and kept if it
@@ -68,7 +68,7 @@ uint64_t bench_zipf_draw(const struct bench_zipf *zipf, struct bench_random *ran
     }
 }
 
-/* ---- Entries --------------------------------------------------------------------------------------------------------------- */
+/* ---- Entries ------------------------------------------------------------------------------------------------------------ */
 
 static uint64_t common_divisor(uint64_t a, uint64_t b) {
     while (b != 0) {
@@ -103,7 +103,7 @@ uint64_t bench_draw(const struct bench_draw *draw, struct bench_random *random) 
     return (uint64_t)((unsigned __int128)rank * draw->stride % draw->entries);
 }
 
-/* ---- Keys ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Keys --------------------------------------------------------------------------------------------------------------- */
 
 /* The 8 half-bytes of a number as 8 letters from a to p. */
 static uint64_t letters(uint32_t number) {

@@ -2,9 +2,9 @@
 /*
  * The limits, as engines, so that they are measured by the same loop, with the same keys, as a store.
  *
- * Memory: a file of the same size, mapped from the same file system. A get hashes the key as the library does, loads one word of a
- * random line of the index, which names a random entry, compares the key there and copies the value: two loads that depend on
- * each other and miss the caches as a store's do, and the same further lines. No tag, no length, no check, no second look.
+ * Memory: a file of the same size, mapped from the same file system. A get hashes the key as the library does, loads one word
+ * of a random line of the index, which names a random entry, compares the key there and copies the value: two loads that depend
+ * on each other and miss the caches as a store's do, and the same further lines. No tag, no length, no check, no second look.
  * Lock: each thread locks and unlocks a mutex of its own, of the kind that can survive its owner. Nothing: nothing.
  */
 #include <errno.h>
@@ -30,7 +30,7 @@ static int failed(const char *what) {
     return bench_explain("the limits: %s: %s", what, strerror(errno));
 }
 
-/* ---- A file and its mapping -------------------------------------------------------------------------------------------------- */
+/* ---- A file and its mapping --------------------------------------------------------------------------------------------- */
 
 struct mapped {
     void *base;
@@ -58,7 +58,7 @@ static int make_file(const char *path, uint64_t size, struct mapped *map) {
     return error != 0 ? failed("no room for their file") : map_file(path, map);
 }
 
-/* ---- Memory ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------------------------------------- */
 
 /* Stands at the start of the file; the index follows after a page, and then the heap. */
 struct memory_head {
@@ -158,7 +158,7 @@ const struct bench_engine bench_memory_limit = {
     .close = close_memory,
 };
 
-/* ---- Lock ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Lock --------------------------------------------------------------------------------------------------------------- */
 
 /* On lines of its own. */
 struct locked {
@@ -232,7 +232,7 @@ const struct bench_engine bench_lock_limit = {
     .close = close_lock,
 };
 
-/* ---- Nothing --------------------------------------------------------------------------------------------------------------- */
+/* ---- Nothing ------------------------------------------------------------------------------------------------------------ */
 
 static int create_nothing(const char *path, const struct bench_config *config) {
     (void)path, (void)config;

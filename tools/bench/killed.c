@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <holdfast.h>
+
 #include "engines.h"
 #include "suite.h"
 
@@ -59,12 +61,26 @@ static _Noreturn void kill_for_ever(void *store, const struct bench_ask *ask, ui
     }
 }
 
+static uint64_t repaired(const char *path) {
+    struct hf_options options = HF_OPTIONS_INIT;
+    struct hf_stats stats = HF_STATS_INIT;
+    hf_store *store;
+    options.flags = HF_RDONLY;
+    if (hf_open(&store, path, &options) != HF_OK)
+        return 0;
+    uint64_t recoveries = hf_stats(store, &stats) == HF_OK ? stats.recoveries : 0;
+    hf_close(&store);
+    return recoveries;
+}
+
 int bench_nuisance_start(struct bench_nuisance *nuisance, const char *path, const struct bench_ask *ask, bool killed) {
     const struct bench_config config = { 0 };
     void *store;
     nuisance->kills = mmap(NULL, sizeof *nuisance->kills, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (nuisance->kills == MAP_FAILED)
         return bench_explain("no memory");
+    nuisance->path = path;
+    nuisance->repaired = repaired(path);
     fflush(NULL);
     nuisance->process = fork_bound();
     if (nuisance->process < 0)
@@ -78,10 +94,11 @@ int bench_nuisance_start(struct bench_nuisance *nuisance, const char *path, cons
     put_for_ever(store, ask, ask->seed);
 }
 
-void bench_nuisance_end(struct bench_nuisance *nuisance, uint64_t *kills) {
+void bench_nuisance_end(struct bench_nuisance *nuisance, uint64_t *kills, uint64_t *repairs) {
     kill(nuisance->process, SIGKILL);
     while (waitpid(nuisance->process, NULL, 0) < 0 && errno == EINTR)
         continue;
     *kills += *nuisance->kills;
+    *repairs += repaired(nuisance->path) - nuisance->repaired;
     munmap(nuisance->kills, sizeof *nuisance->kills);
 }

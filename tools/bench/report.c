@@ -10,7 +10,7 @@
 
 #include "json.h"
 
-/* ---- Figures ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Figures ------------------------------------------------------------------------------------------------------------ */
 
 void bench_line_add(struct bench_line *line, const struct bench_result *result) {
     if (line->repeats < BENCH_REPEATS_MAX) {
@@ -52,7 +52,7 @@ double bench_ratio_of(const struct bench_ratio *ratio, bool typical) {
     return bench_median(quotients, ratio->over->repeats);
 }
 
-/* ---- For people -------------------------------------------------------------------------------------------------------------- */
+/* ---- For people --------------------------------------------------------------------------------------------------------- */
 
 void bench_print_machine(const struct bench_machine *machine) {
     printf("machine      %s, %u cores; load of the last minute %.1f\n", machine->cpu, machine->cores, machine->load);
@@ -92,12 +92,18 @@ void bench_print_table(const struct bench_report *report) {
     printf("entries      %" PRIu64 " of %" PRIu32 " + %" PRIu32 " bytes, %.1f bytes of file each; keys %s, seed %" PRIu64 "\n",
            report->entries, report->key_size, report->value_size, (double)report->footprint / (double)report->entries,
            report->distribution, report->seed);
-    printf("run          %" PRIu32 " processes of %" PRIu32 " threads, medians of %" PRIu32 " repeats in turn\n\n", report->processes,
-           report->threads, report->repeats);
+    printf("run          %" PRIu32 " process%s of %" PRIu32 " thread%s, medians of %" PRIu32 " repeats in turn\n\n",
+           report->processes, report->processes == 1 ? "" : "es", report->threads, report->threads == 1 ? "" : "s",
+           report->repeats);
     printf("%-18s %10s %9s %9s %9s %9s %9s %11s\n", "", "per second", "ns", "typical", "p50", "p99", "p99.9", "max");
     for (unsigned i = 0; i < report->line_count; i++) {
         if (!report->lines[i].hidden)
             print_line(&report->lines[i]);
+    }
+    for (unsigned i = 0; i < report->line_count; i++) {
+        const struct bench_line *line = &report->lines[i];
+        if (line->kills > 0)
+            printf("%-18s %" PRIu64 " writers killed, %" PRIu64 " stripes repaired\n", line->name, line->kills, line->repairs);
     }
     if (report->ratio_count > 0)
         printf("\n%-52s %7s %9s\n", "", "ratio", "typical");
@@ -105,7 +111,7 @@ void bench_print_table(const struct bench_report *report) {
         print_ratio(&report->ratios[i]);
 }
 
-/* ---- For programs ------------------------------------------------------------------------------------------------------------ */
+/* ---- For programs ------------------------------------------------------------------------------------------------------- */
 
 void bench_json_text(const char *name, const char *text) {
     printf("\"%s\":", name);
@@ -145,8 +151,11 @@ static void json_line(const struct bench_line *line) {
            line->sum.operations, line->sum.hits, line->sum.misses);
     printf(",\"per_second\":%.1f,\"ns\":%.2f,\"typical_ns\":%.2f", bench_line_median(line, line->per_second),
            bench_line_median(line, line->ns), bench_line_median(line, line->typical_ns));
-    printf(",\"p50_ns\":%" PRIu64 ",\"p99_ns\":%" PRIu64 ",\"p999_ns\":%" PRIu64 ",\"max_ns\":%" PRIu64 ",\"sampled\":%" PRIu64 ",",
-           bench_quantile(times, 0.5), bench_quantile(times, 0.99), bench_quantile(times, 0.999), times->max, times->count);
+    printf(",\"p50_ns\":%" PRIu64 ",\"p99_ns\":%" PRIu64 ",\"p999_ns\":%" PRIu64, bench_quantile(times, 0.5),
+           bench_quantile(times, 0.99), bench_quantile(times, 0.999));
+    printf(",\"max_ns\":%" PRIu64 ",\"sampled\":%" PRIu64 ",", times->max, times->count);
+    if (line->kills > 0)
+        printf("\"kills\":%" PRIu64 ",\"repairs\":%" PRIu64 ",", line->kills, line->repairs);
     json_array("ns_of_repeats", line->ns, line->repeats);
     putchar(',');
     json_array("typical_ns_of_repeats", line->typical_ns, line->repeats);

@@ -17,7 +17,7 @@ struct bench_line {
     unsigned repeats;
     double ns[BENCH_REPEATS_MAX], typical_ns[BENCH_REPEATS_MAX], per_second[BENCH_REPEATS_MAX], p99[BENCH_REPEATS_MAX];
     struct bench_result sum; /* operations, hits, misses, wrong and times of all repeats; the threads */
-    uint64_t kills;          /* of writers beside it */
+    uint64_t kills, repairs; /* of writers beside it */
 };
 
 void bench_line_add(struct bench_line *line, const struct bench_result *result);

@@ -37,7 +37,7 @@ uint64_t bench_now(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* ---- Keys and values ------------------------------------------------------------------------------------------------------- */
+/* ---- Keys and values ---------------------------------------------------------------------------------------------------- */
 
 /* A value begins with its entry's number, and ends with a random word, if it has room for both; between is what was there. */
 static const char *value_of(struct run *run, uint64_t number) {
@@ -66,7 +66,7 @@ static uint64_t last_word(const struct run *run) {
     return word;
 }
 
-/* ---- Operations ------------------------------------------------------------------------------------------------------------ */
+/* ---- Operations --------------------------------------------------------------------------------------------------------- */
 
 static int get(struct run *run, uint64_t number) {
     char key[BENCH_KEY_MAX];
@@ -133,7 +133,7 @@ static int get_batch(struct run *run, unsigned first, unsigned count) {
     return answer;
 }
 
-/* ---- Chunks ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Chunks ------------------------------------------------------------------------------------------------------------- */
 
 static enum operation draw_operation(const struct bench_mix *mix, uint64_t percent) {
     if (percent < mix->get)
@@ -209,7 +209,7 @@ static int run_chunk(struct run *run, unsigned count) {
     return BENCH_DONE;
 }
 
-/* ---- Orders ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Orders ------------------------------------------------------------------------------------------------------------- */
 
 static unsigned full_chunk(const struct run *run) {
     return BENCH_CHUNK / run->batch * run->batch;

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Lists of words ------------------------------------------------------------------------------------------------------------ */
+/* ---- Lists of words ----------------------------------------------------------------------------------------------------- */
 
 static const char blanks[] = " ,";
 
@@ -38,7 +38,7 @@ const char *bench_strange_word(const char *list, const char *known) {
     return find_word(list, known, false);
 }
 
-/* ---- Lines --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Lines -------------------------------------------------------------------------------------------------------------- */
 
 enum { AS_ASKED = -1, OTHER_PROCESSES = 1, HIDDEN_UNLESS_ASKED = 2 };
 
@@ -95,6 +95,12 @@ static unsigned other_processes(const struct bench_ask *ask) {
     return ask->processes == 1 ? 2 : 1;
 }
 
+/* "get, 2 processes" */
+static void name_other(char *name, const struct bench_ask *ask, const char *of) {
+    unsigned processes = other_processes(ask);
+    snprintf(name, sizeof ((struct bench_line *)NULL)->name, "%.3s, %u process%s", of, processes, processes > 1 ? "es" : "");
+}
+
 static bool is_wanted(const struct bench_suite *suite, const struct template *template, const char *workloads) {
     const struct bench_ask *ask = suite->ask;
     if (!find_word(template->wanted_by, workloads, true))
@@ -123,8 +129,7 @@ static void add_line(struct bench_suite *suite, const struct template *template,
     line->work = work_of(suite->ask, template);
     line->hidden = (template->flags & HIDDEN_UNLESS_ASKED) && !has_word(workloads, template->name, strlen(template->name));
     if (template->flags & OTHER_PROCESSES)
-        snprintf(line->name, sizeof line->name, "%.3s, %u process%s", template->name, line->work.processes,
-                 line->work.processes > 1 ? "es" : "");
+        name_other(line->name, suite->ask, template->name);
     else
         snprintf(line->name, sizeof line->name, "%s", template->name);
     if (line->work.processes > suite->processes)
@@ -133,7 +138,7 @@ static void add_line(struct bench_suite *suite, const struct template *template,
         suite->room = line->work.room;
 }
 
-/* ---- Ratios -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Ratios ------------------------------------------------------------------------------------------------------------- */
 
 static void add_ratio(struct bench_suite *suite, struct bench_ratio ratio) {
     if (!ratio.over || !ratio.under)
@@ -143,40 +148,45 @@ static void add_ratio(struct bench_suite *suite, struct bench_ratio ratio) {
     suite->ratios[suite->ratio_count++] = ratio;
 }
 
+static void add_time(struct bench_suite *suite, const char *name, const char *over, const char *under, double goal) {
+    const struct bench_line *line = line_of(suite, over);
+    add_ratio(suite, (struct bench_ratio){ .name = name, .over = line, .under = line_of(suite, under), .goal = goal });
+}
+
 static void add_limit_ratios(struct bench_suite *suite) {
-    const struct bench_line *chase = line_of(suite, "limit of chase"), *lock = line_of(suite, "lock");
-    add_ratio(suite, (struct bench_ratio){ "get that waits for the one before / memory limit", line_of(suite, "chase"), chase, NULL,
-                                           NULL, BENCH_OF_TIME, 1.15 });
-    add_ratio(suite, (struct bench_ratio){ "get, independent / memory limit", line_of(suite, "get"), line_of(suite, "limit of get"),
-                                           NULL, NULL, BENCH_OF_TIME, 1.7 });
-    if (lock)
-        add_ratio(suite, (struct bench_ratio){ "put / (memory limit that waits + lock)", line_of(suite, "put"), chase, lock,
-                                               line_of(suite, "no work"), BENCH_OF_TIME, 1.6 });
-    add_ratio(suite, (struct bench_ratio){ "get_many against get, keys a second", line_of(suite, "get-many"), line_of(suite, "get"),
-                                           NULL, NULL, BENCH_OF_RATE, 2.5 });
+    add_time(suite, "get that waits for the one before / memory limit", "chase", "limit of chase", 1.15);
+    add_time(suite, "get, independent / memory limit", "get", "limit of get", 1.7);
+    if (line_of(suite, "lock"))
+        add_ratio(suite, (struct bench_ratio){ .name = "put / (memory limit that waits + lock)", .over = line_of(suite, "put"),
+                                               .under = line_of(suite, "limit of chase"), .plus = line_of(suite, "lock"),
+                                               .minus = line_of(suite, "no work"), .goal = 1.6 });
+    add_ratio(suite, (struct bench_ratio){ .name = "get_many against get, keys a second", .over = line_of(suite, "get-many"),
+                                           .under = line_of(suite, "get"), .of = BENCH_OF_RATE, .goal = 2.5 });
 }
 
 /* The same work with one process and with several. */
 static void add_scaling(struct bench_suite *suite, const char *of, const char *name) {
-    const struct bench_line *asked = line_of(suite, of), *other = asked ? asked + 1 : NULL;
-    while (other && other < suite->lines + suite->line_count && strncmp(other->name, of, 3) != 0)
-        other++;
-    if (!other || other == suite->lines + suite->line_count || other->work.processes == asked->work.processes)
-        return;
-    bool more = other->work.processes > asked->work.processes;
-    add_ratio(suite, (struct bench_ratio){ name, more ? other : asked, more ? asked : other, NULL, NULL, BENCH_OF_RATE,
-                                           suite->processes == 2 ? 1.9 : 0 });
+    char other_name[sizeof suite->lines->name];
+    const struct bench_line *asked = line_of(suite, of), *other;
+    name_other(other_name, suite->ask, of);
+    other = line_of(suite, other_name);
+    bool more = other && other->work.processes > asked->work.processes;
+    add_ratio(suite, (struct bench_ratio){ .name = name, .over = more ? other : asked, .under = more ? asked : other,
+                                           .of = BENCH_OF_RATE, .goal = suite->processes == 2 ? 1.9 : 0 });
+}
+
+static void add_p99(struct bench_suite *suite, const char *name, const char *under) {
+    const struct bench_line *killed = line_of(suite, "get beside killed");
+    add_ratio(suite, (struct bench_ratio){ .name = name, .over = killed, .under = line_of(suite, under), .of = BENCH_OF_P99,
+                                           .goal = 2 });
 }
 
 static void add_ratios(struct bench_suite *suite) {
-    const struct bench_line *killed = line_of(suite, "get beside killed");
     add_limit_ratios(suite);
     add_scaling(suite, "get", "gets of all processes against one");
     add_scaling(suite, "put", "puts of all processes against one");
-    add_ratio(suite, (struct bench_ratio){ "p99 beside killed writers / beside a living one", killed,
-                                           line_of(suite, "get beside puts"), NULL, NULL, BENCH_OF_P99, 2 });
-    add_ratio(suite, (struct bench_ratio){ "p99 beside killed writers / undisturbed", killed, line_of(suite, "get undisturbed"), NULL,
-                                           NULL, BENCH_OF_P99, 2 });
+    add_p99(suite, "p99 beside killed writers / beside a living one", "get beside puts");
+    add_p99(suite, "p99 beside killed writers / undisturbed", "get undisturbed");
 }
 
 void bench_suite_make(struct bench_suite *suite, const struct bench_ask *ask, const char *workloads) {
@@ -190,7 +200,7 @@ void bench_suite_make(struct bench_suite *suite, const struct bench_ask *ask, co
     add_ratios(suite);
 }
 
-/* ---- The run ------------------------------------------------------------------------------------------------------------------- */
+/* ---- The run ------------------------------------------------------------------------------------------------------------ */
 
 static int run_plain(const struct bench_suite *suite, struct bench_team *team, enum bench_kind kind, unsigned store,
                      struct bench_result *result) {
@@ -210,13 +220,13 @@ static int restore(const struct bench_suite *suite, struct bench_team *team, con
 
 static int run_line(const struct bench_suite *suite, struct bench_team *team, struct bench_line *line) {
     static struct bench_result result;
-    struct bench_nuisance nuisance = { 0, NULL };
+    struct bench_nuisance nuisance;
     bool killed = strcmp(line->name, "get beside killed") == 0, disturbed = killed || strcmp(line->name, "get beside puts") == 0;
     if (disturbed && bench_nuisance_start(&nuisance, suite->path, suite->ask, killed) != BENCH_DONE)
         return BENCH_FAILED;
     int answer = bench_team_run(team, &line->work, &result);
     if (disturbed)
-        bench_nuisance_end(&nuisance, &line->kills);
+        bench_nuisance_end(&nuisance, &line->kills, &line->repairs);
     if (answer != BENCH_DONE)
         return answer;
     if (result.wrong > 0)

@@ -45,14 +45,16 @@ int bench_suite_run(struct bench_suite *suite, struct bench_team *team);
 /* Deletes what was loaded. */
 int bench_suite_clear(const struct bench_suite *suite, struct bench_team *team);
 
-/* ---- killed.c ---- */
+/* ---- killed.c ----------------------------------------------------------------------------------------------------------- */
 
 /* Another process that puts into the store while a line is measured, killed again and again or not. */
 struct bench_nuisance {
     int process;
     uint64_t *kills; /* shared */
+    const char *path;
+    uint64_t repaired; /* stripes, before */
 };
 int bench_nuisance_start(struct bench_nuisance *nuisance, const char *path, const struct bench_ask *ask, bool killed);
-void bench_nuisance_end(struct bench_nuisance *nuisance, uint64_t *kills);
+void bench_nuisance_end(struct bench_nuisance *nuisance, uint64_t *kills, uint64_t *repairs); /* adds to both */
 
 #endif

@@ -26,7 +26,7 @@ struct bench_team {
     pid_t *process; /* 0: has ended */
 };
 
-/* ---- In a member ----------------------------------------------------------------------------------------------------------- */
+/* ---- In a member -------------------------------------------------------------------------------------------------------- */
 
 struct post {
     const struct bench_crew *crew;
@@ -63,6 +63,7 @@ static void be_member(struct bench_crew *crew) {
     unsigned begun = 1;
     if (open_all(crew) != BENCH_DONE) {
         cannot_begin(crew, 0);
+        bench_wait_for_order(crew->board, 0); /* the first will be to quit; before, our end would look like a death */
         return;
     }
     for (; begun < crew->threads; begun++) {
@@ -82,7 +83,7 @@ static void be_member(struct bench_crew *crew) {
     }
 }
 
-/* ---- In the parent --------------------------------------------------------------------------------------------------------- */
+/* ---- In the parent ------------------------------------------------------------------------------------------------------ */
 
 static bool fork_member(struct bench_team *team, unsigned index) {
     pid_t parent = getpid();
@@ -206,8 +207,9 @@ static void add_up(const struct bench_board *board, unsigned seats, struct bench
 /* An engine that cannot do it, or several at once. */
 static int refuse(const struct bench_team *team, const struct bench_work *work, unsigned processes) {
     const struct bench_engine *engine = team->stores[work->store].engine;
-    bool puts = work->kind == BENCH_LOAD || (work->kind == BENCH_MIXED && work->mix.put + work->mix.insert + work->mix.modify > 0);
-    bool erases = work->kind == BENCH_ERASE || (work->kind == BENCH_MIXED && work->mix.erase > 0);
+    const struct bench_mix *mix = &work->mix;
+    bool puts = work->kind == BENCH_LOAD || (work->kind == BENCH_MIXED && mix->put + mix->insert + mix->modify > 0);
+    bool erases = work->kind == BENCH_ERASE || (work->kind == BENCH_MIXED && mix->erase > 0);
     if ((puts && !engine->put) || (erases && !engine->erase) || (!puts && !erases && !engine->get))
         return bench_explain("%s does not offer this operation", engine->name);
     if (processes > 1 && !(engine->abilities & BENCH_SEVERAL_PROCESSES))
@@ -220,16 +222,16 @@ static int refuse(const struct bench_team *team, const struct bench_work *work, 
 int bench_team_run(struct bench_team *team, const struct bench_work *work, struct bench_result *result) {
     struct bench_board *board = team->crew.board;
     unsigned processes = work->processes && work->processes < team->crew.processes ? work->processes : team->crew.processes;
-    unsigned seats = processes * team->crew.threads;
+    unsigned seats = processes * team->crew.threads, all = team->crew.processes * team->crew.threads;
     if (refuse(team, work, processes) != BENCH_DONE)
         return BENCH_FAILED;
-    for (unsigned i = 0; i < seats; i++)
+    for (unsigned i = 0; i < all; i++)
         memset(&board->seat[i], 0, sizeof board->seat[i]);
     board->arrived = board->done = board->failed = 0;
     board->start_ns = board->inserted = 0;
     board->work = *work;
     call_out(board);
-    if (await(team, &board->done, seats) != BENCH_DONE || first_failure(team, seats) != BENCH_DONE)
+    if (await(team, &board->done, all) != BENCH_DONE || first_failure(team, seats) != BENCH_DONE)
         return BENCH_FAILED;
     add_up(board, seats, result);
     return BENCH_DONE;

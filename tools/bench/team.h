@@ -23,7 +23,7 @@ struct bench_board {
     uint32_t quit;
     uint32_t ready;   /* threads that have opened everything, or failed to */
     uint32_t arrived; /* threads at the start line of the order            */
-    uint32_t done;
+    uint32_t done;    /* threads of the whole team that need nothing more of the order */
     uint32_t failed; /* somebody did: the others need not go on */
     uint64_t start_ns;
     struct bench_work work;
@@ -42,6 +42,9 @@ struct bench_crew {
 
 /* The life of one thread: attaches, carries out orders, leaves when told to. worker.c */
 void bench_work_on(const struct bench_crew *crew, unsigned thread);
+
+/* Until the board's count of orders is another than `seen`. worker.c */
+void bench_wait_for_order(struct bench_board *board, uint32_t seen);
 
 /* Carries out one order as the thread `seat`; contexts are those of its engines. run.c */
 void bench_carry_out(const struct bench_crew *crew, unsigned seat, void *const *contexts, struct bench_random *random);

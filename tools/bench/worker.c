@@ -35,7 +35,7 @@ static bool attach(const struct bench_crew *crew, unsigned thread, void **contex
     return true;
 }
 
-static void wait_for_order(struct bench_board *board, uint32_t seen) {
+void bench_wait_for_order(struct bench_board *board, uint32_t seen) {
     while (bench_seen(&board->order) == seen)
         syscall(SYS_futex, &board->order, FUTEX_WAIT, seen, NULL, NULL, 0);
 }
@@ -57,14 +57,13 @@ void bench_work_on(const struct bench_crew *crew, unsigned thread) {
     uint32_t seen = bench_seen(&board->order);
     __atomic_add_fetch(&board->ready, 1, __ATOMIC_ACQ_REL);
     for (;;) {
-        wait_for_order(board, seen);
+        bench_wait_for_order(board, seen);
         if (bench_seen(&board->quit))
             break;
         seen++;
-        if (takes_part(crew)) {
+        if (takes_part(crew))
             bench_carry_out(crew, seat, contexts, &random);
-            __atomic_add_fetch(&board->done, 1, __ATOMIC_ACQ_REL);
-        }
+        __atomic_add_fetch(&board->done, 1, __ATOMIC_ACQ_REL); /* all, so that nobody reads an order late */
     }
     for (unsigned i = 0; attached && i < crew->count; i++) {
         if (crew->stores[i].engine->thread_end)
