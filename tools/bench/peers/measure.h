@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HOLDFAST_BENCH_PEERS_MEASURE_H
+#define HOLDFAST_BENCH_PEERS_MEASURE_H
+/*
+ * What is done with the stores of a stage, and how it is told.
+ */
+#include <stdio.h>
+
+#include "stage.h"
+
+struct workload {
+    const char *name;
+    unsigned processes;
+    struct bench_work work;
+};
+extern const struct workload workloads[];
+extern const size_t workloads_count;
+
+struct plan {
+    uint64_t ns;      /* of one measurement */
+    unsigned repeats; /* of every measurement */
+};
+
+/* verify.c: every engine finds what was put. */
+int verify_all(struct stage *stage);
+
+/* measure.c: loads all stores, then makes every measurement on every store in turn, again and again; tells by print.c. */
+int measure_all(struct stage *stage, const struct plan *plan, FILE *output);
+
+/* print.c: the results as JSON. */
+void print_begin(FILE *output, const struct stage *stage, const struct plan *plan);
+void print_result(FILE *output, const struct stage *stage, unsigned store, const struct workload *workload, unsigned repeat,
+                  const struct bench_result *result);
+void print_end(FILE *output, const struct stage *stage);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memcached, as its manual page and wiki say: a Unix socket (-s), memory for everything (-m, so that nothing is evicted), as many
+ * threads as processors (-t: "no more than the number of cores"), a hash table of the right size from the start (-o hashpower), and
+ * libmemcached as the client with its defaults. A get is one round trip.
+ */
+#include <libmemcached/memcached.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "peers.h"
+
+static int failed(memcached_st *client, const char *what) {
+    return bench_explain("memcached: %s: %s", what, memcached_last_error_message(client));
+}
+
+/* The server wants to be told who it is when that is root. */
+static const char *user_name(void) {
+    const struct passwd *user = getpwuid(getuid());
+    return user ? user->pw_name : "root";
+}
+
+/* log2 of the buckets: as many as entries, within what it takes (12 to 32). */
+static unsigned hash_power(uint64_t entries) {
+    unsigned power = 16;
+    while (power < 31 && (UINT64_C(1) << power) < entries)
+        power++;
+    return power;
+}
+
+static int server_create(const char *path, const struct bench_config *config) {
+    char megabytes[32], threads[32], options[64];
+    /* An item has 48 to 56 bytes of its own, and its slab class is up to a quarter larger. */
+    uint64_t bytes = (peer_bytes(config) + config->entries * 80) * 3 / 2;
+    snprintf(megabytes, sizeof megabytes, "%llu", (unsigned long long)(bytes >> 20) + 128);
+    snprintf(threads, sizeof threads, "%ld", sysconf(_SC_NPROCESSORS_ONLN));
+    snprintf(options, sizeof options, "hashpower=%u", hash_power(config->entries));
+    const char *argv[] = { "memcached", "-s", "socket", "-a",    "0700",     "-m", megabytes,
+                           "-t",        threads, "-o", options, "-u", user_name(), NULL };
+    return peer_server_start(path, argv);
+}
+
+/* The socket's name: each thread connects to it. */
+static int socket_open(const char *path, const struct bench_config *config, void **store) {
+    char socket[PEER_SOCKET_MAX];
+    (void)config;
+    peer_server_socket(path, socket);
+    *store = strdup(socket);
+    return *store ? BENCH_DONE : bench_explain("memcached: out of memory");
+}
+
+static int client_begin(void *store, unsigned index, void **context) {
+    memcached_st *client = memcached_create(NULL);
+    (void)index;
+    if (!client)
+        return bench_explain("memcached: out of memory");
+    if (memcached_failed(memcached_server_add_unix_socket(client, store))) {
+        failed(client, store);
+        memcached_free(client);
+        return BENCH_FAILED;
+    }
+    *context = client;
+    return BENCH_DONE;
+}
+
+static void client_end(void *context) {
+    memcached_free(context);
+}
+
+static int client_get(void *context, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len) {
+    memcached_return_t rc;
+    uint32_t flags;
+    char *value = memcached_get(context, key, key_len, value_len, &flags, &rc);
+    if (value) {
+        memcpy(buffer, value, *value_len < size ? *value_len : size);
+        free(value);
+    }
+    return rc == MEMCACHED_SUCCESS ? BENCH_DONE : rc == MEMCACHED_NOTFOUND ? BENCH_MISSING : failed(context, "get");
+}
+
+static int client_put(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
+    memcached_return_t rc = memcached_set(context, key, key_len, value, value_len, 0, 0);
+    return rc == MEMCACHED_SUCCESS ? BENCH_DONE : failed(context, "set");
+}
+
+static int client_erase(void *context, const void *key, size_t key_len) {
+    memcached_return_t rc = memcached_delete(context, key, key_len, 0);
+    return rc == MEMCACHED_SUCCESS ? BENCH_DONE : rc == MEMCACHED_NOTFOUND ? BENCH_MISSING : failed(context, "delete");
+}
+
+static void server_settings(const char *path, char *text, size_t size) {
+    char version[100];
+    (void)path;
+    peer_program_version("memcached --version", "memcached %99[0-9.]", version);
+    snprintf(text, size, "memcached %s, libmemcached %s: a Unix socket, -m for everything, -t %ld, -o hashpower for the entries, "
+             "a round trip an operation", version, memcached_lib_version(), sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+const struct bench_engine peer_memcached = {
+    .name = "memcached",
+    .about = "a server with threads, over a Unix socket",
+    .abilities = BENCH_SEVERAL_PROCESSES | BENCH_SEVERAL_THREADS,
+    .create = server_create,
+    .open = socket_open,
+    .thread = client_begin,
+    .put = client_put,
+    .get = client_get,
+    .erase = client_erase,
+    .thread_end = client_end,
+    .close = free,
+    .destroy = peer_server_end,
+    .settings = server_settings,
+    .footprint = peer_server_memory,
+};
