@@ -10,14 +10,14 @@
 #include "measure.h"
 
 static const char usage[] =
-    "usage: bench-peers [--entries N] [--seconds S] [--repeats N] [--engines A,B] [--directory DIR] [--json FILE]\n"
+    "usage: bench-peers [--entries N] [--seconds S] [--repeats N] [--engines A,B] [--directory DIR]     prints JSON\n"
     "       bench-peers --verify      short: does every engine find what was put?\n"
     "       bench-peers --list        what was built, and what was not\n";
 
 struct request {
     uint64_t entries;
     struct plan plan;
-    const char *engines, *directory, *json;
+    const char *engines, *directory;
     bool verify, list;
 };
 
@@ -34,8 +34,7 @@ static double number(const char *text, double low, double high) {
 static struct request understand(int argc, char **argv) {
     static const struct option options[] = {
         { "entries", 1, NULL, 'n' },   { "seconds", 1, NULL, 's' }, { "repeats", 1, NULL, 'r' }, { "engines", 1, NULL, 'e' },
-        { "directory", 1, NULL, 'd' }, { "json", 1, NULL, 'j' },    { "verify", 0, NULL, 'v' },  { "list", 0, NULL, 'l' },
-        { NULL, 0, NULL, 0 },
+        { "directory", 1, NULL, 'd' }, { "verify", 0, NULL, 'v' },  { "list", 0, NULL, 'l' },   { NULL, 0, NULL, 0 },
     };
     struct request request = { .entries = 1000000, .plan = { .ns = 1000000000, .repeats = 5 } };
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -54,9 +53,6 @@ static struct request understand(int argc, char **argv) {
             break;
         case 'd':
             request.directory = optarg;
-            break;
-        case 'j':
-            request.json = optarg;
             break;
         case 'v':
             request.verify = true;
@@ -83,24 +79,6 @@ static int list(void) {
     return 0;
 }
 
-static int run(struct stage *stage, const struct request *request) {
-    FILE *output = stdout;
-    if (request->verify)
-        return verify_all(stage);
-    if (request->json && !(output = fopen(request->json, "w"))) {
-        perror(request->json);
-        return BENCH_FAILED;
-    }
-    int answer = measure_all(stage, &request->plan, output);
-    if (fflush(output) != 0 || ferror(output)) {
-        perror(request->json ? request->json : "standard output");
-        answer = BENCH_FAILED;
-    }
-    if (request->json)
-        fclose(output);
-    return answer;
-}
-
 int main(int argc, char **argv) {
     struct request request = understand(argc, argv);
     struct stage stage;
@@ -109,8 +87,12 @@ int main(int argc, char **argv) {
     uint64_t entries = request.verify ? 3000 : request.entries;
     int answer = stage_begin(&stage, entries, request.engines, request.directory);
     if (answer == BENCH_DONE)
-        answer = run(&stage, &request);
+        answer = request.verify ? verify_all(&stage) : measure_all(&stage, &request.plan);
     stage_end(&stage);
     bench_die();
+    if (fflush(stdout) != 0) {
+        perror("bench-peers: standard output");
+        return 3;
+    }
     return answer == BENCH_DONE ? 0 : 3;
 }

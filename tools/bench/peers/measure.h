@@ -4,8 +4,6 @@
 /*
  * What is done with the stores of a stage, and how it is told.
  */
-#include <stdio.h>
-
 #include "stage.h"
 
 struct workload {
@@ -25,12 +23,12 @@ struct plan {
 int verify_all(struct stage *stage);
 
 /* measure.c: loads all stores, then makes every measurement on every store in turn, again and again; tells by print.c. */
-int measure_all(struct stage *stage, const struct plan *plan, FILE *output);
+int measure_all(struct stage *stage, const struct plan *plan);
 
 /* print.c: the results as JSON. */
-void print_begin(FILE *output, const struct stage *stage, const struct plan *plan);
-void print_result(FILE *output, const struct stage *stage, unsigned store, const struct workload *workload, unsigned repeat,
+void print_begin(const struct stage *stage, const struct plan *plan);
+void print_result(const struct stage *stage, unsigned store, const struct workload *workload, unsigned repeat,
                   const struct bench_result *result);
-void print_end(FILE *output, const struct stage *stage);
+void print_end(const struct stage *stage);
 
 #endif
