@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Boost.Interprocess, as its manual shows it: a boost::unordered_map in a managed_mapped_file, and beside it an interprocess_mutex
- * that is held during every call. The mutex is not robust: when its holder is killed, everybody else waits for ever. Keys and
- * values are structures of fixed size, as a program that knows its data would have them: no string is made for a lookup.
+ * that is held during every call. The mutex is not robust: when its holder is killed, everybody else waits for ever. Twice: with
+ * keys and values of any length ("containers of containers": strings that take their memory from the file), which is what the
+ * other stores here offer; and with structures of one size, compiled in, as a program would have that knows all its data.
  */
+#include <boost/container/string.hpp>
 #include <boost/functional/hash.hpp>
 #include <boost/interprocess/allocators/allocator.hpp>
 #include <boost/interprocess/managed_mapped_file.hpp>
@@ -15,6 +17,8 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <string_view>
+#include <utility>
 
 #include "peers.h"
 
@@ -22,44 +26,108 @@ namespace ipc = boost::interprocess;
 
 namespace {
 
-constexpr std::size_t KEY_SIZE = 16, VALUE_SIZE = 100;
-
-struct Key {
-    uint64_t word[2];
-    bool operator==(const Key &other) const {
-        return word[0] == other.word[0] && word[1] == other.word[1];
-    }
-};
-
-struct Value {
-    char bytes[VALUE_SIZE];
-};
-
-struct Hash {
-    std::size_t operator()(const Key &key) const {
-        std::size_t seed = 0;
-        boost::hash_combine(seed, key.word[0]);
-        boost::hash_combine(seed, key.word[1]);
-        return seed;
-    }
-};
-
 using Manager = ipc::managed_mapped_file::segment_manager;
-using Allocator = ipc::allocator<std::pair<const Key, Value>, Manager>;
-using Map = boost::unordered_map<Key, Value, Hash, std::equal_to<Key>, Allocator>;
 using Lock = ipc::scoped_lock<ipc::interprocess_mutex>;
+template <typename Item> using Allocator = ipc::allocator<Item, Manager>;
 
-struct Store {
+std::string_view text_of(const void *bytes, std::size_t length) {
+    return std::string_view(static_cast<const char *>(bytes), length);
+}
+
+/* ---- Keys and values of any length ------------------------------------------------------------------------------------------ */
+
+struct Strings {
+    using Text = boost::container::basic_string<char, std::char_traits<char>, Allocator<char>>;
+    struct Hash {
+        std::size_t operator()(const Text &text) const {
+            return boost::hash_range(text.begin(), text.end());
+        }
+        std::size_t operator()(std::string_view text) const {
+            return boost::hash_range(text.begin(), text.end());
+        }
+    };
+    struct Equal {
+        bool operator()(const Text &a, const Text &b) const {
+            return a == b;
+        }
+        bool operator()(std::string_view a, const Text &b) const {
+            return a == std::string_view(b.data(), b.size());
+        }
+    };
+    using Map = boost::unordered_map<Text, Text, Hash, Equal, Allocator<std::pair<const Text, Text>>>;
+    static constexpr std::size_t overhead = 240; /* bytes: a node, two strings, and what the file's allocator adds to each */
+    static constexpr const char *told = "keys and values are strings in the file";
+
+    static bool fits(const struct bench_config *) {
+        return true;
+    }
+    static Map::iterator find(Map &map, const void *key, std::size_t key_len) {
+        return map.find(text_of(key, key_len), Hash(), Equal()); /* makes no string */
+    }
+    static std::string_view value_of(const Map::iterator &found) {
+        return std::string_view(found->second.data(), found->second.size());
+    }
+    static void put(Map &map, const void *key, std::size_t key_len, std::string_view value) {
+        auto found = find(map, key, key_len);
+        if (found != map.end()) {
+            found->second.assign(value.data(), value.size());
+            return;
+        }
+        Allocator<char> allocator(map.get_allocator());
+        map.emplace(Text(static_cast<const char *>(key), key_len, allocator), Text(value.data(), value.size(), allocator));
+    }
+};
+
+/* ---- Of one size, known to the compiler ------------------------------------------------------------------------------------- */
+
+struct Structures {
+    struct Key {
+        uint64_t word[2];
+        bool operator==(const Key &other) const {
+            return word[0] == other.word[0] && word[1] == other.word[1];
+        }
+    };
+    struct Value {
+        char bytes[100];
+    };
+    struct Hash {
+        std::size_t operator()(const Key &key) const {
+            std::size_t seed = 0;
+            boost::hash_combine(seed, key.word[0]);
+            boost::hash_combine(seed, key.word[1]);
+            return seed;
+        }
+    };
+    using Map = boost::unordered_map<Key, Value, Hash, std::equal_to<Key>, Allocator<std::pair<const Key, Value>>>;
+    static constexpr std::size_t overhead = 80;
+    static constexpr const char *told = "keys of 16 and values of 100 bytes, compiled in";
+
+    static bool fits(const struct bench_config *config) {
+        return config->key_size == sizeof(Key) && config->value_size == sizeof(Value);
+    }
+    static Key key_of(const void *bytes) {
+        Key key;
+        std::memcpy(&key, bytes, sizeof key);
+        return key;
+    }
+    static Map::iterator find(Map &map, const void *key, std::size_t) {
+        return map.find(key_of(key));
+    }
+    static std::string_view value_of(const Map::iterator &found) {
+        return std::string_view(found->second.bytes, sizeof found->second.bytes);
+    }
+    static void put(Map &map, const void *key, std::size_t, std::string_view value) {
+        std::memcpy(map[key_of(key)].bytes, value.data(), sizeof(Value));
+    }
+};
+
+/* ---- The engine of either --------------------------------------------------------------------------------------------------- */
+
+template <typename Kind> struct Store {
     ipc::managed_mapped_file file;
-    Map *map;
+    typename Kind::Map *map;
     ipc::interprocess_mutex *mutex;
 };
-
-Key key_of(const void *bytes) {
-    Key key;
-    std::memcpy(&key, bytes, sizeof key);
-    return key;
-}
 
 /* Runs what may throw. */
 template <typename Work> int guarded(const char *what, Work work) {
@@ -70,81 +138,93 @@ template <typename Work> int guarded(const char *what, Work work) {
     }
 }
 
-int create(const char *path, const struct bench_config *config) {
-    if (config->key_size != KEY_SIZE || config->value_size != VALUE_SIZE)
-        return bench_explain("Boost.Interprocess: built for keys of %zu and values of %zu bytes", KEY_SIZE, VALUE_SIZE);
+template <typename Kind> int create(const char *path, const struct bench_config *config) {
+    using Map = typename Kind::Map;
+    if (!Kind::fits(config))
+        return bench_explain("Boost.Interprocess: compiled for entries of another size");
     return guarded(path, [=] {
-        /* A node has two pointers more, a piece of memory 16 bytes, a bucket 8; the buckets are a prime number of them. */
-        std::size_t bytes = config->entries * (sizeof(Key) + sizeof(Value) + 80) + (16u << 20);
+        std::size_t bytes = config->entries * (config->key_size + config->value_size + Kind::overhead) + (16u << 20);
         ipc::managed_mapped_file file(ipc::create_only, path, bytes);
-        file.construct<Map>("map")(config->entries, Hash(), std::equal_to<Key>(), Allocator(file.get_segment_manager()));
+        file.construct<Map>("map")(config->entries, typename Map::hasher(), typename Map::key_equal(),
+                                   typename Map::allocator_type(file.get_segment_manager()));
         file.construct<ipc::interprocess_mutex>("mutex")();
         return static_cast<int>(BENCH_DONE);
     });
 }
 
-int open_store(const char *path, const struct bench_config *, void **store) {
+template <typename Kind> int open_store(const char *path, const struct bench_config *, void **store) {
     return guarded(path, [=] {
         ipc::managed_mapped_file file(ipc::open_only, path);
-        Map *map = file.find<Map>("map").first;
-        ipc::interprocess_mutex *mutex = file.find<ipc::interprocess_mutex>("mutex").first;
+        auto *map = file.find<typename Kind::Map>("map").first;
+        auto *mutex = file.find<ipc::interprocess_mutex>("mutex").first;
         if (!map || !mutex)
             return bench_explain("Boost.Interprocess: %s holds no map", path);
-        *store = new Store{ std::move(file), map, mutex };
+        *store = new Store<Kind>{ std::move(file), map, mutex };
         return static_cast<int>(BENCH_DONE);
     });
 }
 
-void close_store(void *store) {
-    delete static_cast<Store *>(store);
+template <typename Kind> void close_store(void *store) {
+    delete static_cast<Store<Kind> *>(store);
 }
 
-int get(void *context, const void *key, size_t, void *buffer, size_t size, size_t *value_len) {
-    Store *store = static_cast<Store *>(context);
+template <typename Kind>
+int get(void *context, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len) {
+    auto *store = static_cast<Store<Kind> *>(context);
     Lock lock(*store->mutex);
-    auto found = store->map->find(key_of(key));
+    auto found = Kind::find(*store->map, key, key_len);
     if (found == store->map->end())
         return BENCH_MISSING;
-    std::memcpy(buffer, &found->second, size < VALUE_SIZE ? size : VALUE_SIZE);
-    *value_len = VALUE_SIZE;
+    std::string_view value = Kind::value_of(found);
+    std::memcpy(buffer, value.data(), value.size() < size ? value.size() : size);
+    *value_len = value.size();
     return BENCH_DONE;
 }
 
-int put(void *context, const void *key, size_t, const void *value, size_t value_len) {
-    Store *store = static_cast<Store *>(context);
-    if (value_len != VALUE_SIZE)
-        return bench_explain("Boost.Interprocess: values have %zu bytes", VALUE_SIZE);
+template <typename Kind> int put(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
+    auto *store = static_cast<Store<Kind> *>(context);
     return guarded("put", [=] {
         Lock lock(*store->mutex);
-        std::memcpy(&(*store->map)[key_of(key)], value, VALUE_SIZE);
+        Kind::put(*store->map, key, key_len, text_of(value, value_len));
         return static_cast<int>(BENCH_DONE);
     });
 }
 
-int erase(void *context, const void *key, size_t) {
-    Store *store = static_cast<Store *>(context);
+template <typename Kind> int erase(void *context, const void *key, size_t key_len) {
+    auto *store = static_cast<Store<Kind> *>(context);
     Lock lock(*store->mutex);
-    return store->map->erase(key_of(key)) == 1 ? BENCH_DONE : BENCH_MISSING;
+    auto found = Kind::find(*store->map, key, key_len);
+    if (found == store->map->end())
+        return BENCH_MISSING;
+    store->map->erase(found);
+    return BENCH_DONE;
 }
 
-void settings(const char *, char *text, size_t size) {
-    std::snprintf(text, size, "Boost.Interprocess %d.%d.%d: unordered_map in a managed_mapped_file, buckets for all entries, keys and "
-                  "values of fixed size, one interprocess_mutex (not robust)",
-                  BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100);
+template <typename Kind> void settings(const char *, char *text, size_t size) {
+    std::snprintf(text, size, "Boost.Interprocess %d.%d.%d: unordered_map in a managed_mapped_file, buckets for all entries, %s, one "
+                  "interprocess_mutex (not robust)",
+                  BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100, Kind::told);
+}
+
+template <typename Kind> constexpr struct bench_engine engine(const char *name, const char *about) {
+    struct bench_engine made = {};
+    made.name = name;
+    made.about = about;
+    made.abilities = BENCH_SEVERAL_PROCESSES | BENCH_SEVERAL_THREADS;
+    made.create = create<Kind>;
+    made.open = open_store<Kind>;
+    made.put = put<Kind>;
+    made.get = get<Kind>;
+    made.erase = erase<Kind>;
+    made.close = close_store<Kind>;
+    made.settings = settings<Kind>;
+    made.footprint = peer_footprint;
+    return made;
 }
 
 } // namespace
 
-const struct bench_engine peer_boost = {
-    .name = "Boost.Interprocess",
-    .about = "unordered_map in a mapped file under one mutex, also for reads",
-    .abilities = BENCH_SEVERAL_PROCESSES | BENCH_SEVERAL_THREADS,
-    .create = create,
-    .open = open_store,
-    .put = put,
-    .get = get,
-    .erase = erase,
-    .close = close_store,
-    .settings = settings,
-    .footprint = peer_footprint,
-};
+const struct bench_engine peer_boost =
+    engine<Strings>("Boost.Interprocess", "unordered_map of strings in a mapped file, under one mutex, also for reads");
+const struct bench_engine peer_boost_structures =
+    engine<Structures>("Boost (fixed size)", "the same with keys and values of one size that is compiled in");

@@ -12,6 +12,7 @@ const struct bench_engine *const peers_built[] = {
 #endif
 #ifdef PEER_BOOST
     &peer_boost,
+    &peer_boost_structures,
 #endif
 #ifdef PEER_TDB
     &peer_tdb,

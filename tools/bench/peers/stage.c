@@ -14,12 +14,12 @@ static int complain(const char *name) {
     return BENCH_FAILED;
 }
 
-/* Whether `name` is an item of the list. */
+/* Whether `name` begins like an item of the list. */
 static bool wanted(const char *names, const char *name) {
-    size_t length = strlen(name);
     for (const char *at = names; at; at = strchr(at, ',')) {
         at += *at == ',';
-        if (strncasecmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+        size_t length = strcspn(at, ",");
+        if (length != 0 && strncasecmp(at, name, length) == 0)
             return true;
     }
     return !names;

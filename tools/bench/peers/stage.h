@@ -19,8 +19,8 @@ struct stage {
     int pair_index[BENCH_STORES_MAX]; /* number in the pair's team; -1: is not in it */
 };
 
-/* Makes empty stores for `entries` of all engines whose name is in the list `names` ("LMDB,TDB"; NULL: all), and this library's.
- * BENCH_FAILED: printed why. stage_end in any case. */
+/* Makes empty stores for `entries`: of this library, and of all peers whose name begins like one in the list `names` ("lmdb,tdb";
+ * NULL: all). BENCH_FAILED: printed why. stage_end in any case. */
 int stage_begin(struct stage *stage, uint64_t entries, const char *names, const char *directory);
 void stage_end(struct stage *stage);
 

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""What bench-peers measured, as a table for the README and a picture; and whether it is as fast as it has to be.
+
+A ratio is taken within each repeat, where both stores were measured one after the other; what is told is the median of the repeats.
+"""
+import argparse
+import json
+import statistics
+import sys
+
+import picture
+
+OWN = "holdfast"
+FILES = ["Tkrzw", "Boost.Interprocess", "TDB", "LMDB", "Berkeley DB", "SQLite"]
+SHARED = FILES[1:] + ["Redis", "memcached"]
+FIXED = ["Boost (fixed size)"]  # not a store of any keys and values: told apart
+COLUMNS = [("get", 1), ("chase", 1), ("put", 1), ("mixed", 1), ("get", 2), ("put", 2), ("mixed", 2)]
+BEGIN = "<!-- tools/bench-peers fills in what is between this line and the next mark -->"
+END = "<!-- end of what tools/bench-peers fills in -->"
+
+# What each of them does that Holdfast does not.
+BETTER = {
+    "Tkrzw": "a file that grows and less room an entry; ordered stores, iterators and more of the same family",
+    "Boost.Interprocess": "any C++ container, ordered ones too, used in place and without a copy",
+    "Boost (fixed size)": "the same, and the least work for entries of one size known when compiling",
+    "TDB": "a file that grows, transactions",
+    "LMDB": "ordered keys, range scans, transactions over many keys, durable commits, reads of one snapshot without a copy",
+    "Berkeley DB": "ordered keys, range scans, durable transactions, joins and replication",
+    "SQLite": "SQL, indexes, durable transactions, a file format promised for decades",
+    "Redis": "many machines, lists, sets and streams, a choice of eviction policies, persistence, replication",
+    "memcached": "many machines, clients in every language that cannot hurt the store",
+}
+
+# Least ratios: (what is told, the column, against whom).
+REQUIRED = [
+    ("get, the fastest of the files", ("get", 1), FILES, 2.5),
+    ("get, a map of entries of one size", ("get", 1), FIXED, 2.5),
+    ("get, TDB", ("get", 1), ["TDB"], 3),
+    ("get, LMDB", ("get", 1), ["LMDB"], 4),
+    ("get, Redis", ("get", 1), ["Redis"], 30),
+    ("get, memcached", ("get", 1), ["memcached"], 30),
+    ("put, the fastest that several processes can write", ("put", 1), SHARED, 2.2),
+    ("put, a map of entries of one size", ("put", 1), FIXED, 2.2),
+]
+
+
+class Figures:
+    """The figures of one run."""
+
+    def __init__(self, data):
+        self.data = data
+        self.engines = {engine["name"]: engine for engine in data["engines"]}
+        self.found = {}
+        for result in data["results"]:
+            column = (result["workload"], result["processes"])
+            self.found.setdefault((result["engine"], column), {})[result["repeat"]] = result
+        self.order = sorted(self.engines, key=lambda name: (name != OWN, self.ns(name, ("get", 1))))
+
+    def median(self, engine, column, field):
+        """Of all repeats; None if it was not measured."""
+        repeats = self.found.get((engine, column))
+        return statistics.median(result[field] for result in repeats.values()) if repeats else None
+
+    def ns(self, engine, column):
+        return self.median(engine, column, "ns")
+
+    def ratio(self, engine, column, field="ns"):
+        """How many times longer it takes than Holdfast."""
+        own = self.found.get((OWN, column), {})
+        other = self.found.get((engine, column), {})
+        ratios = [other[repeat][field] / own[repeat][field] for repeat in other if repeat in own]
+        return statistics.median(ratios) if ratios else None
+
+
+def shown_name(name):
+    return "Holdfast" if name == OWN else name
+
+
+def shown_ratio(ratio):
+    return f"{ratio:.2f}×" if ratio < 1 else f"{ratio:.1f}×" if ratio < 10 else f"{ratio:.0f}×"
+
+
+def cell(figures, name, column):
+    ns = figures.ns(name, column)
+    if ns is None:
+        return "–"
+    return f"**{ns:,.0f}**" if name == OWN else f"{ns:,.0f} ({shown_ratio(figures.ratio(name, column))})"
+
+
+def table(figures):
+    """Nanoseconds of an operation."""
+    lines = ["| ns an operation | get | get, each key from the value before | put (replace) | 95 % get, 5 % put "
+             "| get, two processes | put, two | 95/5, two | bytes an entry |", "|" + "---|" * 9]
+    for name in figures.order:
+        cells = [cell(figures, name, column) for column in COLUMNS]
+        size = figures.engines[name]["bytes"] / figures.data["entries"]
+        lines.append(f"| {'**Holdfast**' if name == OWN else name} | " + " | ".join(cells) + f" | {size:,.0f} |")
+    return "\n".join(lines)
+
+
+def text(figures):
+    """The whole section below its heading."""
+    data, machine = figures.data, figures.data["machine"]
+    missing = f" Not measured, since the packages were missing: {data['missing']}." if data["missing"] else ""
+    lines = [
+        f"{data['entries']:,} entries of a {data['key_size']}-byte key and a {data['value_size']}-byte value in tmpfs, keys drawn "
+        f"evenly; every store measured next to Holdfast in the same run, {data['repeats']} times {data['seconds']:g} s each; medians, "
+        "and in brackets how many times longer than Holdfast it took (median of the ratios within a repeat). With two processes at "
+        "once, the time each of them sees.",
+        "",
+        table(figures),
+        "",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, {machine['libc']}, {machine['compiler']}, "
+        f"{machine['build']}; load before the run {machine['load']:.1f}.{missing} `tools/bench-peers` does all of it again.",
+        "",
+        "Each is configured as its own documentation says for a cache or table that processes of one machine share and that need not "
+        "survive power loss; Holdfast's values survive the death of processes, and the others' do too where they are files. What "
+        "they were told, and what each is better at:",
+        "",
+    ]
+    for name in figures.order:
+        engine = figures.engines[name]
+        version, _, told = (engine["settings"] if name != OWN else f"{engine['about']}: {engine['settings']}").partition(": ")
+        lines.append(f"- **{version}**: {told}." + (f" Better at: {BETTER[name]}." if name in BETTER else ""))
+    return "\n".join(lines) + "\n"
+
+
+def required(figures):
+    """One line a ratio that has to hold."""
+    lines = []
+    for what, column, names, least in REQUIRED:
+        ratios = [(figures.ratio(name, column), name) for name in names if figures.ratio(name, column) is not None]
+        if not ratios:
+            lines.append(f"not measured: {what}")
+            continue
+        ratio, name = min(ratios)
+        typical = figures.ratio(name, column, "typical_ns")
+        lines.append(f"{'holds' if ratio >= least else 'DOES NOT HOLD'}: {what}: {ratio:.2f} ({name}), at least {least}; "
+                     f"{typical:.2f} by the median chunk of operations, which a busy machine spoils less")
+    return lines
+
+
+def fill_in(path, section):
+    """Puts the section between the two marks of a file."""
+    with open(path, encoding="utf-8") as file:
+        whole = file.read()
+    before, begin, rest = whole.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"report.py: {path} does not hold the two marks:\n{BEGIN}\n{END}")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{before}{begin}\n{section}{end}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figures", help="JSON of bench-peers")
+    parser.add_argument("--svg", help="the picture")
+    parser.add_argument("--table", help="the section, as a file")
+    parser.add_argument("--readme", help="a file with the two marks that the section goes between")
+    arguments = parser.parse_args()
+    with open(arguments.figures, encoding="utf-8") as file:
+        figures = Figures(json.load(file))
+    if arguments.svg:
+        with open(arguments.svg, "w", encoding="utf-8") as file:
+            file.write(picture.draw(figures, shown_name))
+    if arguments.table:
+        with open(arguments.table, "w", encoding="utf-8") as file:
+            file.write(text(figures))
+    if arguments.readme:
+        fill_in(arguments.readme, "![Operations a second of each store](tools/bench/peers.svg)\n\n" + text(figures))
+    print(table(figures))
+    print("\n".join(required(figures)))
+
+
+if __name__ == "__main__":
+    main()
