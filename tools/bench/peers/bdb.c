@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Berkeley DB, as its Programmer's Reference says for several processes without transactions: "Concurrent Data Store Applications"
- * (DB_INIT_CDB: many readers or one writer, no log), "Selecting a cache size" (everything fits), and "Hash access method specific
- * configuration" (fill factor by its formula, the number of entries told in advance). A hash and not a tree, which it advises for
- * keys that are asked for in no order, all of it in memory, and which was the faster here.
+ * Berkeley DB, as its Programmer's Reference says for several processes without transactions: "Concurrent Data Store
+ * Applications" (DB_INIT_CDB: many readers or one writer, no log), "Selecting a cache size" (everything fits), and "Hash access
+ * method specific configuration" (fill factor by its formula, the number of entries told in advance). A hash and not a tree,
+ * which it advises for keys that are asked for in no order, all of it in memory, and which was the faster here.
  */
 #include <db.h>
 #include <stdio.h>
@@ -108,8 +108,8 @@ static int bdb_erase(void *context, const void *key, size_t key_len) {
 
 static void bdb_settings(const char *path, char *text, size_t size) {
     (void)path;
-    snprintf(text, size, "Berkeley DB %d.%d.%d: DB_INIT_CDB, DB_INIT_MPOOL, DB_HASH, pages of %d bytes, fill factor and number of "
-             "entries told, cache of twice the data", DB_VERSION_MAJOR, DB_VERSION_MINOR, DB_VERSION_PATCH, PAGE);
+    snprintf(text, size, "Berkeley DB %d.%d.%d: DB_INIT_CDB, DB_INIT_MPOOL, DB_HASH, pages of %d bytes, fill factor and number "
+             "of entries told, cache of twice the data", DB_VERSION_MAJOR, DB_VERSION_MINOR, DB_VERSION_PATCH, PAGE);
 }
 
 const struct bench_engine peer_bdb = {

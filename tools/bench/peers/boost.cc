@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Boost.Interprocess, as its manual shows it: a boost::unordered_map in a managed_mapped_file, and beside it an interprocess_mutex
- * that is held during every call. The mutex is not robust: when its holder is killed, everybody else waits for ever. Twice: with
- * keys and values of any length ("containers of containers": strings that take their memory from the file), which is what the
- * other stores here offer; and with structures of one size, compiled in, as a program would have that knows all its data.
+ * Boost.Interprocess, as its manual shows it: a boost::unordered_map in a managed_mapped_file, and beside it an
+ * interprocess_mutex that is held during every call. The mutex is not robust: when its holder is killed, everybody else waits
+ * for ever. Twice: with keys and values of any length ("containers of containers": strings that take their memory from the
+ * file), which is what the other stores here offer; and with structures of one size, compiled in, as a program would have that
+ * knows all its data.
  */
 #include <boost/container/string.hpp>
 #include <boost/functional/hash.hpp>
@@ -34,7 +35,7 @@ std::string_view text_of(const void *bytes, std::size_t length) {
     return std::string_view(static_cast<const char *>(bytes), length);
 }
 
-/* ---- Keys and values of any length ------------------------------------------------------------------------------------------ */
+/* ---- Keys and values of any length ----------------------------------------------------------------------------------------- */
 
 struct Strings {
     using Text = boost::container::basic_string<char, std::char_traits<char>, Allocator<char>>;
@@ -78,7 +79,7 @@ struct Strings {
     }
 };
 
-/* ---- Of one size, known to the compiler ------------------------------------------------------------------------------------- */
+/* ---- Of one size, known to the compiler ------------------------------------------------------------------------------------ */
 
 struct Structures {
     struct Key {
@@ -121,7 +122,7 @@ struct Structures {
     }
 };
 
-/* ---- The engine of either --------------------------------------------------------------------------------------------------- */
+/* ---- The engine of either -------------------------------------------------------------------------------------------------- */
 
 template <typename Kind> struct Store {
     ipc::managed_mapped_file file;
@@ -201,8 +202,8 @@ template <typename Kind> int erase(void *context, const void *key, size_t key_le
 }
 
 template <typename Kind> void settings(const char *, char *text, size_t size) {
-    std::snprintf(text, size, "Boost.Interprocess %d.%d.%d: unordered_map in a managed_mapped_file, buckets for all entries, %s, one "
-                  "interprocess_mutex (not robust)",
+    std::snprintf(text, size, "Boost.Interprocess %d.%d.%d: unordered_map in a managed_mapped_file, buckets for all entries, %s, "
+                  "one interprocess_mutex (not robust)",
                   BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100, Kind::told);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * LMDB, as lmdb.h says for data that fits into memory and may be lost: MDB_WRITEMAP ("fewer mallocs", "slightly faster for DBs that
- * fit entirely in RAM"), MDB_NOSYNC and MDB_NOMETASYNC (a commit flushes nothing). Each thread keeps one read transaction and renews
- * it for every get (mdb_txn_reset, mdb_txn_renew: "saves some allocation"); one held longer would not see what others put. Every
- * put is a transaction of its own, since others are to see it at once.
+ * LMDB, as lmdb.h says for data that fits into memory and may be lost: MDB_WRITEMAP ("fewer mallocs", "slightly faster for DBs
+ * that fit entirely in RAM"), MDB_NOSYNC and MDB_NOMETASYNC (a commit flushes nothing). Each thread keeps one read transaction
+ * and renews it for every get (mdb_txn_reset, mdb_txn_renew: "saves some allocation"); one held longer would not see what
+ * others put. Every put is a transaction of its own, since others are to see it at once.
  */
 #include <errno.h>
 #include <lmdb.h>
@@ -145,8 +145,8 @@ static int lmdb_erase(void *context, const void *key, size_t key_len) {
 
 static void lmdb_settings(const char *path, char *text, size_t size) {
     (void)path;
-    snprintf(text, size, "LMDB %d.%d.%d: MDB_WRITEMAP, MDB_NOSYNC, MDB_NOMETASYNC, MDB_NOTLS; one read transaction a thread, renewed "
-             "for each get; a write transaction a put", MDB_VERSION_MAJOR, MDB_VERSION_MINOR, MDB_VERSION_PATCH);
+    snprintf(text, size, "LMDB %d.%d.%d: MDB_WRITEMAP, MDB_NOSYNC, MDB_NOMETASYNC, MDB_NOTLS; one read transaction a thread, "
+             "renewed for each get; a write transaction a put", MDB_VERSION_MAJOR, MDB_VERSION_MINOR, MDB_VERSION_PATCH);
 }
 
 const struct bench_engine peer_lmdb = {

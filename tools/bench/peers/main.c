@@ -84,7 +84,7 @@ int main(int argc, char **argv) {
     struct stage stage;
     if (request.list)
         return list();
-    uint64_t entries = request.verify ? 3000 : request.entries;
+    uint64_t entries = request.verify ? 1000 : request.entries;
     int answer = stage_begin(&stage, entries, request.engines, request.directory);
     if (answer == BENCH_DONE)
         answer = request.verify ? verify_all(&stage) : measure_all(&stage, &request.plan);

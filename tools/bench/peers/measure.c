@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The measurements: one after the other on every store, and that again and again, so that whatever the machine does meanwhile falls
- * on all stores alike, and a ratio is one of neighbours in time.
+ * The measurements: one after the other on every store, and that again and again, so that whatever the machine does meanwhile
+ * falls on all stores alike, and a ratio is one of neighbours in time.
  */
 #include <stdio.h>
 
@@ -42,7 +42,8 @@ static int load(struct stage *stage, unsigned store) {
     return BENCH_DONE;
 }
 
-static int measure(struct stage *stage, unsigned store, const struct workload *workload, const struct plan *plan, unsigned repeat) {
+static int measure(struct stage *stage, unsigned store, const struct workload *workload, const struct plan *plan,
+                   unsigned repeat) {
     struct bench_work work = workload->work;
     struct bench_result result;
     if (workload->processes > 1 && stage->pair_index[store] < 0)

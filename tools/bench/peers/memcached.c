@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memcached, as its manual page and wiki say: a Unix socket (-s), memory for everything (-m, so that nothing is evicted), as many
- * threads as processors (-t: "no more than the number of cores"), a hash table of the right size from the start (-o hashpower), and
- * libmemcached as the client with its defaults. A get is one round trip.
+ * memcached, as its manual page and wiki say: a Unix socket (-s), memory for everything (-m, so that nothing is evicted), as
+ * many threads as processors (-t: "no more than the number of cores"), a hash table of the right size from the start (-o
+ * hashpower), and libmemcached as the client with its defaults. A get is one round trip.
  */
 #include <libmemcached/memcached.h>
 #include <pwd.h>

@@ -2,9 +2,9 @@
 #ifndef HOLDFAST_BENCH_PEERS_H
 #define HOLDFAST_BENCH_PEERS_H
 /*
- * What a user would pick instead of this library, as engines of the benchmark core (tools/bench/bench.h). Each file configures one
- * of them as its own documentation says for this use: a cache or table that several processes of one machine share, that lives
- * in memory (tmpfs), and that need not survive power loss. The file's first comment says where the documentation says so.
+ * What a user would pick instead of this library, as engines of the benchmark core (tools/bench/bench.h). Each file configures
+ * one of them as its own documentation says for this use: a cache or table that several processes of one machine share, that
+ * lives in memory (tmpfs), and that need not survive power loss. The file's first comment says where the documentation says so.
  * An engine knows its peer and nothing else: neither this library nor what is measured.
  *
  * For C and C++.
@@ -19,10 +19,10 @@ extern "C" {
 extern const struct bench_engine *const peers_built[];
 extern const char *const peers_missing; /* names of the others, "A, B"; empty: none */
 
-extern const struct bench_engine peer_tkrzw, peer_boost, peer_boost_structures, peer_tdb, peer_lmdb, peer_bdb, peer_sqlite, peer_redis,
-    peer_memcached;
+extern const struct bench_engine peer_tkrzw, peer_boost, peer_boost_structures, peer_tdb, peer_lmdb, peer_bdb, peer_sqlite,
+    peer_redis, peer_memcached;
 
-/* ---- support.c -------------------------------------------------------------------------------------------------------------- */
+/* ---- support.c ------------------------------------------------------------------------------------------------------------- */
 
 /* Bytes of the keys and values that a store is made for, without anything that a peer adds. */
 uint64_t peer_bytes(const struct bench_config *config);
@@ -30,7 +30,7 @@ uint64_t peer_bytes(const struct bench_config *config);
 /* Disk blocks of the file or directory at `path` and of all whose names begin like it, in bytes. */
 uint64_t peer_footprint(const char *path);
 
-/* ---- server.c --------------------------------------------------------------------------------------------------------------- */
+/* ---- server.c -------------------------------------------------------------------------------------------------------------- */
 
 enum { PEER_SOCKET_MAX = 108 }; /* bytes of a socket's name */
 
@@ -41,7 +41,7 @@ void peer_server_socket(const char *path, char socket[PEER_SOCKET_MAX]);
 uint64_t peer_server_memory(const char *path); /* resident bytes; 0: unknown */
 void peer_server_end(const char *path);
 
-/* What is found by a format for sscanf with one %[..] of at most 99 bytes in the first line that a shell command prints; or "?". */
+/* What a format for sscanf with one %[..] of at most 99 bytes finds in the first line that a shell command prints; or "?". */
 void peer_program_version(const char *command, const char *format, char version[100]);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The picture of a comparison: bars of operations a second, readable on light and on dark. Knows no store but by what it is given."""
+"""The picture of a comparison: bars of operations a second, readable on light and on dark. Knows no store."""
 from xml.sax.saxutils import escape
 
 ROW, BAR, TOP, NAMES, PANEL, LONGEST = 38, 13, 78, 150, 350, 280

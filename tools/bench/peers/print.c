@@ -42,8 +42,8 @@ void print_begin(const struct stage *stage, const struct plan *plan) {
 void print_result(const struct stage *stage, unsigned store, const struct workload *workload, unsigned repeat,
                   const struct bench_result *result) {
     static const char *separator = "\n ";
-    printf("%s{\"processes\":%u,\"repeat\":%u,\"ns\":%.2f,\"typical_ns\":%.2f,\"per_second\":%.0f", separator, workload->processes,
-           repeat, result->ns, result->typical_ns, result->per_second);
+    printf("%s{\"processes\":%u,\"repeat\":%u,\"ns\":%.2f,\"typical_ns\":%.2f,\"per_second\":%.0f", separator,
+           workload->processes, repeat, result->ns, result->typical_ns, result->per_second);
     separator = ",\n ";
     text("engine", stage->store[store].engine->name);
     text("workload", workload->name);

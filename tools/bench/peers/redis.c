@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Redis, as redis.conf and redis.io say for a cache on the same machine: a Unix socket (unixsocket; port 0), no snapshots (save ""),
- * no log (appendonly no), no io-threads (redis.conf: not worth it below four cores), hiredis as the client. A get is one round
- * trip: who needs the value before he can go on cannot pipeline.
+ * Redis, as redis.conf and redis.io say for a cache on the same machine: a Unix socket (unixsocket; port 0), no snapshots (save
+ * ""), no log (appendonly no), no io-threads (redis.conf: not worth it below four cores), hiredis as the client. A get is one
+ * round trip: who needs the value before he can go on cannot pipeline.
  */
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -16,8 +16,8 @@ static int failed(redisContext *redis, const char *what) {
 }
 
 static int redis_create(const char *path, const struct bench_config *config) {
-    static const char *const argv[] = { "redis-server", "--port", "0",      "--unixsocket", "socket",      "--unixsocketperm", "700",
-                                        "--save",       "",       "--appendonly", "no",     "--daemonize", "no",               NULL };
+    static const char *const argv[] = { "redis-server", "--port", "0", "--unixsocket", "socket", "--unixsocketperm", "700",
+                                        "--save", "", "--appendonly", "no", "--daemonize", "no", NULL };
     (void)config;
     return peer_server_start(path, argv);
 }
@@ -97,8 +97,8 @@ static void redis_settings(const char *path, char *text, size_t size) {
     char version[100];
     (void)path;
     peer_program_version("redis-server --version", "v=%99[0-9.]", version);
-    snprintf(text, size, "Redis %s, hiredis %d.%d.%d: a Unix socket, save \"\", appendonly no, a round trip an operation", version,
-             HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
+    snprintf(text, size, "Redis %s, hiredis %d.%d.%d: a Unix socket, save \"\", appendonly no, a round trip an operation",
+             version, HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
 }
 
 const struct bench_engine peer_redis = {

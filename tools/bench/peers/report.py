@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What bench-peers measured, as a table for the README and a picture; and whether it is as fast as it has to be.
 
-A ratio is taken within each repeat, where both stores were measured one after the other; what is told is the median of the repeats.
+A ratio is taken within each repeat, where both stores were measured one after the other; what is told is the median of all.
 """
 import argparse
 import json
@@ -103,19 +103,18 @@ def text(figures):
     data, machine = figures.data, figures.data["machine"]
     missing = f" Not measured, since the packages were missing: {data['missing']}." if data["missing"] else ""
     lines = [
-        f"{data['entries']:,} entries of a {data['key_size']}-byte key and a {data['value_size']}-byte value in tmpfs, keys drawn "
-        f"evenly; every store measured next to Holdfast in the same run, {data['repeats']} times {data['seconds']:g} s each; medians, "
-        "and in brackets how many times longer than Holdfast it took (median of the ratios within a repeat). With two processes at "
-        "once, the time each of them sees.",
+        f"{data['entries']:,} entries of a {data['key_size']}-byte key and a {data['value_size']}-byte value in tmpfs, keys "
+        f"drawn evenly; every store measured next to Holdfast in the same run, {data['repeats']} times {data['seconds']:g} s each; "
+        "medians, and in brackets how many times longer than Holdfast it took (median of the ratios within a repeat). With two "
+        "processes at once, the time each of them sees.",
         "",
         table(figures),
         "",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, {machine['libc']}, {machine['compiler']}, "
         f"{machine['build']}; load before the run {machine['load']:.1f}.{missing} `tools/bench-peers` does all of it again.",
         "",
-        "Each is configured as its own documentation says for a cache or table that processes of one machine share and that need not "
-        "survive power loss; Holdfast's values survive the death of processes, and the others' do too where they are files. What "
-        "they were told, and what each is better at:",
+        "Each is configured as its own documentation says for a cache or table that processes of one machine share and that need "
+        "not survive power loss. What they were told, and what each is better at:",
         "",
     ]
     for name in figures.order:

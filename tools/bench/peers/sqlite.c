@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SQLite, as sqlite.org says for several processes and data that may be lost: journal_mode=WAL (wal.html: readers and the writer do
- * not block each other), synchronous=OFF (pragma.html), mmap_size over the whole file (mmap.html), a page cache that holds it,
- * a WITHOUT ROWID table (withoutrowid.html: keys that are no integers, small rows), prepared statements, and a connection for each
- * thread with SQLITE_OPEN_NOMUTEX (threadsafe.html). Every put is a transaction of its own, since others are to see it at once.
+ * SQLite, as sqlite.org says for several processes and data that may be lost: journal_mode=WAL (wal.html: readers and the
+ * writer do not block each other), synchronous=OFF (pragma.html), mmap_size over the whole file (mmap.html), a page cache that
+ * holds it, a WITHOUT ROWID table (withoutrowid.html: keys that are no integers, small rows), prepared statements, and a
+ * connection for each thread with SQLITE_OPEN_NOMUTEX (threadsafe.html). Every put is a transaction of its own, since others
+ * are to see it at once.
  */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -126,8 +127,8 @@ static int sqlite_erase(void *context, const void *key, size_t key_len) {
 
 static void sqlite_settings(const char *path, char *text, size_t size) {
     (void)path;
-    snprintf(text, size, "SQLite %s: journal_mode=WAL, synchronous=OFF, mmap_size and cache_size over the whole file, WITHOUT ROWID, "
-             "prepared statements, a transaction a put", sqlite3_libversion());
+    snprintf(text, size, "SQLite %s: journal_mode=WAL, synchronous=OFF, mmap_size and cache_size over the whole file, WITHOUT "
+             "ROWID, prepared statements, a transaction a put", sqlite3_libversion());
 }
 
 const struct bench_engine peer_sqlite = {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TDB, as tdb.h says and Samba does for state that its processes share and that need not outlive them: TDB_MUTEX_LOCKING (a robust
- * mutex a chain in place of file locks; only with TDB_CLEAR_IF_FIRST), TDB_INCOMPATIBLE_HASH ("better hashing"), TDB_NOSYNC,
- * TDB_VOLATILE (a list of free records a chain), and as many chains as entries. A get is tdb_parse_record, which allocates nothing.
- * TDB_CLEAR_IF_FIRST empties the file when it is opened and nobody else has it open.
+ * TDB, as tdb.h says and Samba does for state that its processes share and that need not outlive them: TDB_MUTEX_LOCKING (a
+ * robust mutex a chain in place of file locks; only with TDB_CLEAR_IF_FIRST), TDB_INCOMPATIBLE_HASH ("better hashing"),
+ * TDB_NOSYNC, TDB_VOLATILE (a list of free records a chain), and as many chains as entries. A get is tdb_parse_record, which
+ * allocates nothing. TDB_CLEAR_IF_FIRST empties the file when it is opened and nobody else has it open.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -78,8 +78,8 @@ static void tdb_end(void *store) {
 
 static void tdb_settings(const char *path, char *text, size_t size) {
     (void)path;
-    snprintf(text, size, "TDB %s: TDB_MUTEX_LOCKING, TDB_CLEAR_IF_FIRST, TDB_INCOMPATIBLE_HASH, TDB_NOSYNC, TDB_VOLATILE; a chain an "
-             "entry; tdb_parse_record", PEER_TDB_VERSION);
+    snprintf(text, size, "TDB %s: TDB_MUTEX_LOCKING, TDB_CLEAR_IF_FIRST, TDB_INCOMPATIBLE_HASH, TDB_NOSYNC, TDB_VOLATILE; a "
+             "chain an entry; tdb_parse_record", PEER_TDB_VERSION);
 }
 
 const struct bench_engine peer_tdb = {

@@ -2,8 +2,8 @@
 /*
  * Tkrzw's HashDBM, as its headers say for a table that is often changed and fits into memory: a file that is mapped
  * (MemoryMapParallelFile), updates in place, more buckets than records ("for good performance, the number of buckets should be
- * larger than the number of records"), min_read_size as large as a record (so that it is read at once). Its file is locked by the
- * one process that may write it. A get is a processor that copies out: no string is made.
+ * larger than the number of records"), min_read_size as large as a record (so that it is read at once). Its file is locked by
+ * the one process that may write it. A get is a processor that copies out: no string is made.
  */
 #include <cstdio>
 #include <cstring>
@@ -108,8 +108,8 @@ int erase(void *store, const void *key, size_t key_len) {
 }
 
 void settings(const char *, char *text, size_t size) {
-    std::snprintf(text, size, "Tkrzw %s: HashDBM on MemoryMapParallelFile, in place, two buckets an entry, min_read_size of a record, "
-                  "no CRC; one process", tkrzw::PACKAGE_VERSION);
+    std::snprintf(text, size, "Tkrzw %s: HashDBM on MemoryMapParallelFile, in place, two buckets an entry, min_read_size of a "
+                  "record, no CRC; one process", tkrzw::PACKAGE_VERSION);
 }
 
 } // namespace
