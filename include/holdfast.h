@@ -491,7 +491,8 @@ struct hf_fill {
 typedef int hf_fill_fn(void *context, const void *key, size_t key_len, struct hf_fill *fill);
 
 enum hf_fill_flags {
-    HF_FILL_NOWAIT = 1, /* if another fills the key: HF_ERR_TIMEOUT at once */
+    HF_FILL_NOWAIT = 1, /* if another fills the key: HF_ERR_TIMEOUT at once                                              */
+    HF_FILL_STALE = 2,  /* if another fills the key and an expired value is there: that one at once, with HF_STALE       */
 };
 
 struct hf_fill_options {
@@ -511,7 +512,7 @@ struct hf_fill_options {
  * by one caller shortly before they expire, and nobody waits. The others get the old value meanwhile; so does that caller if fn
  * fails.
  *
- * Results: HF_OK, HF_TRUNCATED as hf_get; meta->version 0: the value was computed but not stored, because a put or delete came
+ * Results: HF_OK, HF_TRUNCATED as hf_get; HF_STALE as hf_get_stale (only with HF_FILL_STALE); meta->version 0: the value was computed but not stored, because a put or delete came
  * after the computation began, or there was no room. HF_NOTFOUND: fn said that there is nothing, now or earlier. HF_ERR_TIMEOUT:
  * another fills the key and was not done before the deadline; or a lock, as of every write. HF_ERR_REENTERED: fn asked for its
  * own key. HF_ERR_READONLY: the value is not there, and this handle cannot store one. HF_ERR_TOOBIG, HF_ERR_ARGUMENT: also if
@@ -535,6 +536,7 @@ struct hf_lease {
 };
 
 /* HF_OK: the caller is to compute the value, then hf_fill_publish or hf_fill_cancel it. HF_EXISTS: the value is there, get it;
+ * HF_STALE (only with HF_FILL_STALE): another computes it, and an expired one is there: hf_get_stale;
  * HF_NOTFOUND: it is known that there is none. Else as hf_get_or_fill: waits while another fills the key, with a function or a
  * lease. A lease holds no lock: if its holder dies, others wait until it ends. If all fill locks of the key are taken by other
  * keys, the lease is not known to others, who may then get one, too. */

@@ -106,6 +106,7 @@
     X(FILL_UNGUARDED,       "a computed value is stored whatever came since") \
     X(TOMB_LOST,            "a delete is not remembered for those who compute") \
     X(FILL_KEPT,            "a fill that is cancelled keeps its lock") \
+    X(FILL_STALE_IGNORED,   "who would take a stale value waits for a new one") \
     X(FILL_UNREAD,          "who gets a fill lock does not look for the value again") \
     /* ---- copy */ \
     X(COPY_UNFROZEN,        "stripes are let go of before all are locked") \

@@ -45,7 +45,7 @@ static int prepare(struct request *request, hf_store *store, const void *key, si
     if (result != HF_OK)
         return result;
     if (!hf__sized(&request->options, sizeof request->options, theirs ? theirs : &none) ||
-        request->options.flags & ~(uint32_t)HF_FILL_NOWAIT || request->options.early > 100000)
+        request->options.flags & ~(uint32_t)(HF_FILL_NOWAIT | HF_FILL_STALE) || request->options.early > 100000)
         return hf__fail(HF_ERR_ARGUMENT, "the fill options are not valid: start with HF_FILL_INIT");
     request->store = store;
     request->key = key;
@@ -67,8 +67,19 @@ static int look(struct request *request) {
     return result == HF_NOTFOUND && !absent ? HF_END : result;
 }
 
-/* Somebody else fills the key: HF_OK after a while, or a failure. */
+/* What has expired and is still there, for those who take it; HF_NOTFOUND. */
+static int look_stale(const struct request *request) {
+    if (!(request->options.flags & HF_FILL_STALE) || HF_PLANTED(FILL_STALE_IGNORED))
+        return HF_NOTFOUND;
+    return hf_get_stale(request->store, request->key, request->key_len, request->buffer, request->size, request->value_len,
+                        request->meta);
+}
+
+/* Somebody else fills the key: HF_OK after a while, what look_stale has found, or a failure. */
 static int await(struct request *request, const struct hf__claim *claim) {
+    int stale = look_stale(request);
+    if (stale != HF_NOTFOUND)
+        return stale;
     if (request->deadline == 0)
         request->deadline = request->options.flags & HF_FILL_NOWAIT
                                 ? 1
@@ -121,7 +132,7 @@ static int check_fill(const hf_store *store, const struct hf_fill *fill) {
 static int store_fill(hf_store *store, const void *key, size_t key_len, const struct hf_fill *fill, uint64_t horizon,
                       struct hf_meta *meta) {
     struct hf__write write;
-    *meta = (struct hf_meta){ .ttl_ms = fill->ttl_ms, .flags = fill->flags, .value_len = (uint32_t)fill->value_len };
+    *meta = (struct hf_meta){ .flags = fill->flags, .value_len = (uint32_t)fill->value_len };
     int result = hf__write_prepare(&write, store, HF_OP_PUT, key, key_len);
     if (result != HF_OK)
         return result;
@@ -131,9 +142,8 @@ static int store_fill(hf_store *store, const void *key, size_t key_len, const st
     result = hf__write_lock(&write);
     if (result != HF_OK)
         return result;
+    meta->ttl_ms = hf__ttl_of(store->region, fill->ttl_ms);
     meta->expires_ms = content.expiry = hf__expiry_of(store->region, fill->ttl_ms);
-    if (fill->ttl_ms == 0)
-        meta->ttl_ms = store->region->geometry.default_ttl_ms;
     result = hf__guard(&write, horizon);
     if (result == HF_OK)
         result = hf__write_content(&write, &content, &meta->version);
@@ -248,12 +258,15 @@ int hf_get_or_fill(hf_store *store, const void *key, size_t key_len, void *buffe
 
 int hf_fill_begin(hf_store *store, const void *key, size_t key_len, const struct hf_fill_options *options,
                   struct hf_lease *lease) {
-    struct request request = { .size = 0 };
+    struct hf_meta meta;
+    struct request request = { .meta = &meta };
     struct hf__claim claim;
     int result = lease ? prepare(&request, store, key, key_len, options)
                        : hf__fail(HF_ERR_ARGUMENT, "hf_fill_begin needs a place for the lease");
     if (result == HF_OK)
         result = look_or_claim(&request, &claim);
+    if (result == HF_TRUNCATED && meta.expires_ms && !meta.ttl_ms)
+        return HF_STALE;
     if (result != HF_END)
         return result == HF_OK || result == HF_TRUNCATED ? HF_EXISTS : result;
     *lease = (struct hf_lease){ .key_hash = request.place.hash, .horizon = claim.horizon };

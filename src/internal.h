@@ -273,7 +273,8 @@ int hf__write_end(struct hf__write *write, int result);
 /* What begin and end do between taking the lock and letting go of it: for several writes under one lock. */
 void hf__write_enter(struct hf__write *write);
 void hf__write_leave(struct hf__write *write);
-uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms); /* from now on; 0: the store's default */
+uint64_t hf__ttl_of(const struct hf__region *region, uint64_t ttl_ms); /* 0: for ever, and no longer the store's default */
+uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms); /* the moment of a user's ttl_ms */
 
 int hf__guard(const struct hf__write *write, uint64_t horizon); /* guard.c: HF_OK, or HF_CHANGED */
 

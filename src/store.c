@@ -201,10 +201,15 @@ void hf__write_delete(struct hf__write *write) {
     hf__step(write->stripe, HF__STEP_COUNTED);
 }
 
-uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms) {
+uint64_t hf__ttl_of(const struct hf__region *region, uint64_t ttl_ms) {
     if (ttl_ms == 0 && !HF_PLANTED(DEFAULT_TTL_IGNORED))
-        ttl_ms = region->geometry.default_ttl_ms;
-    if ((ttl_ms == 0 || ttl_ms == HF_TTL_NEVER) && !HF_PLANTED(TTL_ZERO))
+        return region->geometry.default_ttl_ms;
+    return ttl_ms == HF_TTL_NEVER ? 0 : ttl_ms;
+}
+
+uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms) {
+    ttl_ms = hf__ttl_of(region, ttl_ms);
+    if (ttl_ms == 0 && !HF_PLANTED(TTL_ZERO))
         return 0;
     uint64_t now_ms = hf__now_ms();
     return ttl_ms < HF__EXPIRY_MAX - now_ms ? now_ms + ttl_ms : HF__EXPIRY_MAX;

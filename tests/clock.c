@@ -228,6 +228,61 @@ static void stale_for_room(void) {
     }
 }
 
+/* ---- Stale values while somebody makes a new one ------------------------------------------------------------------------- */
+
+static unsigned made;
+static uint64_t made_ttl_ms;
+
+static int make(void *context, const void *key, size_t key_len, struct hf_fill *fill) {
+    (void)context, (void)key, (void)key_len;
+    made++;
+    *fill = (struct hf_fill){.value = "made", .value_len = 4, .ttl_ms = made_ttl_ms};
+    return HF_OK;
+}
+
+static void filled(const char *key, int result, const char *value) {
+    struct hf_fill_options options = HF_FILL_INIT;
+    char found[16];
+    size_t length = 0;
+    struct hf_meta meta;
+    options.flags = HF_FILL_STALE | HF_FILL_NOWAIT;
+    CHECK_RC(hf_get_or_fill(store, key, strlen(key), found, sizeof found, &length, &meta, make, NULL, &options), result);
+    if (value)
+        CHECK(length == strlen(value) && memcmp(found, value, length) == 0);
+    if (result != HF_ERR_TIMEOUT) /* what is left is told as a hit would tell it */
+        CHECK_EQ(meta.ttl_ms, result == HF_STALE || made_ttl_ms == HF_TTL_NEVER ? 0 : HOUR);
+}
+
+static void stale_while_filled(void) {
+    struct hf_fill_options options = HF_FILL_INIT;
+    struct hf_fill fill = {.value = "new", .value_len = 3};
+    struct hf_lease lease, other;
+    set_clock(1800000000);
+    open_with_default("filled", HOUR);
+    options.flags = HF_FILL_STALE | HF_FILL_NOWAIT;
+    put("key", "old", 0);
+    CHECK_RC(hf_fill_begin(store, "key", 3, &options, &lease), HF_EXISTS);
+    clock_seconds += 3600;
+    CHECK_RC(hf_fill_begin(store, "key", 3, &options, &lease), HF_OK);
+    CHECK_RC(hf_fill_begin(store, "key", 3, &options, &other), HF_STALE);
+    filled("key", HF_STALE, "old");
+    stale_is(store, "key", HF_STALE, "old"); /* neither the lease nor who asks removes it */
+    CHECK_RC(hf_fill_publish(store, "key", 3, &fill, &lease, NULL), HF_OK);
+    filled("key", HF_OK, "new");
+    CHECK_RC(hf_fill_begin(store, "none", 4, &options, &lease), HF_OK);
+    CHECK_RC(hf_fill_begin(store, "none", 4, &options, &other), HF_ERR_TIMEOUT);
+    filled("none", HF_ERR_TIMEOUT, NULL);
+    CHECK_EQ(made, 0);
+    clock_seconds += 3600;
+    filled("key", HF_OK, "made"); /* nobody else makes it: the caller does */
+    CHECK_EQ(made, 1);
+    lives("key", HOUR);
+    made_ttl_ms = HF_TTL_NEVER;
+    filled("for ever", HF_OK, NULL);
+    lives("for ever", 0);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
 /* ---- A clock that jumps -------------------------------------------------------------------------------------------------- */
 
 static void forwards(void) {
@@ -324,6 +379,7 @@ int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"default-of-writes", default_of_writes}, {"default-stays", default_stays}, {"default-range", default_range},
         {"stale-values", stale_values}, {"stale-goes", stale_goes}, {"stale-for-room", stale_for_room},
+        {"stale-while-filled", stale_while_filled},
         {"forwards", forwards}, {"backwards", backwards}, {"deadlines", deadlines}, {"ends", ends},
     };
     check_cases(argc, argv, cases, sizeof cases / sizeof *cases);

@@ -55,6 +55,7 @@ plant TTL_ZERO verbs_more touching
 plant DEFAULT_TTL_IGNORED clock default-of-writes
 plant STALE_UNMARKED clock stale-values
 plant CLOCK_UNBOUNDED clock ends
+plant FILL_STALE_IGNORED clock stale-while-filled
 plant VERSION_MOVED model --mode cache --operations 100000
 plant NO_OWN_RELOAD capacity mixed
 plant RESERVE_ONCE capacity replace
