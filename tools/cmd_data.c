@@ -93,21 +93,6 @@ const struct command command_put = {
     .run = put,
 };
 
-/* ---- Values of any length ------------------------------------------------------------------------------------------------- */
-
-typedef int read_verb(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
-                      struct hf_meta *meta);
-
-/* hf_get, hf_get_stale or hf_take with a buffer that grows until the value fits. HF_TRUNCATED: out of memory, and told. */
-static int read_value(read_verb *verb, hf_store *store, const struct bytes *key, struct buffer *buffer, struct hf_meta *meta) {
-    int result;
-    while ((result = verb(store, key->data, key->length, buffer->data, buffer->size, &buffer->length, meta)) == HF_TRUNCATED) {
-        if (!reserve_buffer(buffer, buffer->length))
-            return HF_TRUNCATED;
-    }
-    return result;
-}
-
 /* ---- get ------------------------------------------------------------------------------------------------------------------ */
 
 static void print_found(const char *path, const struct bytes *key, const struct bytes *value, const struct hf_meta *meta,
@@ -132,7 +117,7 @@ static int get_one(hf_store *store, const char *path, char *text, enum print_sty
     int result;
     do
         result = meta_only ? verb(store, key.data, key.length, NULL, 0, NULL, &meta)
-                           : read_value(verb, store, &key, &buffer, &meta);
+                           : fetch_value(verb, store, key.data, key.length, &buffer, &meta);
     while (busy_again(result, &attempts));
     int code = TOOL_DONE;
     if (result == HF_OK || result == HF_STALE || (meta_only && result == HF_TRUNCATED))
@@ -242,7 +227,7 @@ static int take(int argc, char **argv) {
         return TOOL_FAILED;
     struct buffer buffer = {NULL, 0, 0};
     struct hf_meta meta;
-    int result = read_value(hf_take, store, &key, &buffer, &meta);
+    int result = fetch_value(hf_take, store, key.data, key.length, &buffer, &meta);
     int code = TOOL_FAILED;
     if (result == HF_NOTFOUND)
         code = complain_of_key(argv[0], hf_result_text(result), &key, wanted.hex);

@@ -14,6 +14,7 @@
 static const struct command *const commands[] = {
     &command_create, &command_info,                                                                     /* store    */
     &command_put,    &command_get,    &command_exists, &command_take,   &command_del,                   /* data     */
+    &command_memo,                                                                                      /*          */
     &command_incr,   &command_append, &command_touch,  &command_ttl,    &command_clear,                 /* change   */
     &command_keys,   &command_count,  &command_watch,                                                   /* list     */
     &command_dump,   &command_load,   &command_import, &command_copy,                                   /* transfer */

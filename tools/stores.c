@@ -121,6 +121,15 @@ void free_buffer(struct buffer *buffer) {
     *buffer = (struct buffer){NULL, 0, 0};
 }
 
+int fetch_value(read_verb *verb, hf_store *store, const void *key, size_t key_len, struct buffer *buffer, struct hf_meta *meta) {
+    int result;
+    while ((result = verb(store, key, key_len, buffer->data, buffer->size, &buffer->length, meta)) == HF_TRUNCATED) {
+        if (!reserve_buffer(buffer, buffer->length))
+            return HF_TRUNCATED;
+    }
+    return result;
+}
+
 bool read_all(int fd, size_t limit, struct buffer *buffer) {
     buffer->length = 0;
     while (buffer->length < limit) {

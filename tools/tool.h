@@ -69,7 +69,7 @@ struct command {
 };
 
 extern const struct command command_create, command_info;
-extern const struct command command_put, command_get, command_exists, command_take, command_del;
+extern const struct command command_put, command_get, command_exists, command_take, command_del, command_memo;
 extern const struct command command_incr, command_append, command_touch, command_ttl, command_clear;
 extern const struct command command_keys, command_count, command_watch;
 extern const struct command command_dump, command_load, command_import, command_copy;
@@ -188,6 +188,11 @@ struct buffer {
 };
 bool reserve_buffer(struct buffer *buffer, size_t size); /* false: out of memory, told to the user */
 void free_buffer(struct buffer *buffer);
+
+/* hf_get, hf_get_stale or hf_take with a buffer that grows until the value fits. HF_TRUNCATED: out of memory, and told. */
+typedef int read_verb(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
+                      struct hf_meta *meta);
+int fetch_value(read_verb *verb, hf_store *store, const void *key, size_t key_len, struct buffer *buffer, struct hf_meta *meta);
 
 /* Reads a descriptor to its end, at most `limit` bytes (more are left unread). False, with errno: a read failed, or no memory. */
 bool read_all(int fd, size_t limit, struct buffer *buffer);

@@ -12,7 +12,7 @@ run 0 -h
 same "$dir/out" "$dir/overview"
 commands=$(sed -n 's/^  \([a-z]\{1,\}\)  .*/\1/p' "$dir/overview")
 equal "$(echo "$commands" | sort | tr '\n' ' ')" "append bench chaos check clear copy count create del dump exists get import \
-incr info keys load log put repair stats take touch ttl "
+incr info keys load log memo put repair stats take touch ttl watch "
 
 run 0 --version
 out_has '^holdfast [0-9]*\.[0-9]*\.[0-9]*$'

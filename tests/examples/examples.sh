@@ -90,4 +90,22 @@ out_is 5
 example limiter "$dir/limits" 10.0.0.8 5 3600000 20
 out_is 0
 
-finish 30
+# ---- Memoising in the shell
+PATH=$(dirname "$tool"):$PATH
+export PATH STORE=$dir/words.hf COUNTED=$dir/counted
+words=$(dirname "$0")/words.sh
+seq 30000 | tr '0-9' 'a-j' >"$dir/text"
+for shell in 1 2 3 4 5 6; do
+    "$words" "$dir/text" >"$dir/words.$shell" &
+done
+wait
+"$words" --count <"$dir/text" >"$dir/want"
+for shell in 1 2 3 4 5 6; do
+    same "$dir/words.$shell" "$dir/want"
+done
+equal "$(wc -l <"$COUNTED")" 2 # once for the six, once for what they are compared with
+echo 'another text' >>"$dir/text"
+"$words" "$dir/text" >"$dir/out" || failed "$words"
+equal "$(wc -l <"$COUNTED")" 3
+
+finish 38

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HOLDFAST_MEMO_H
+#define HOLDFAST_MEMO_H
+/*
+ * Running a command while watching it: what memo_run.c does for cmd_memo.c. Knows nothing of stores.
+ */
+#include "tool.h"
+
+struct run {
+    char **command;          /* argv, ended by NULL                                                      */
+    uint64_t limit;          /* bytes of both outputs to keep                                            */
+    struct buffer output[2]; /* standard output and standard error                                       */
+    bool whole;              /* `output` has all that was printed                                        */
+    bool done;               /* it was run, and all that it printed was passed on                        */
+    int code;                /* its exit code, or 128 and the number of its signal; 126, 127: not found; */
+};
+
+/* Runs a command and passes on what it prints, as it comes; signals that would end this process are passed to it. It ends with
+ * this process. */
+void run_command(struct run *run);
+
+/* Becomes the command. Returns only if it cannot: with the exit code, after a message. */
+int become_command(char **command);
+
+/* All of it to a descriptor; false, with errno. */
+bool write_all(int fd, const void *data, size_t length);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See memo.h. posix_spawn was rejected: it cannot ask for a signal at the death of the parent, and a command whose memo was
+ * killed would run on beside the one that the next memo starts.
+ */
+#include "memo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- Signals -------------------------------------------------------------------------------------------------------------- */
+
+static const int passed[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+enum { PASSED = sizeof passed / sizeof *passed };
+
+static volatile pid_t running;
+
+/* What a terminal sends goes to the command as well, of itself. */
+static void pass_on(int signal, siginfo_t *info, void *context) {
+    (void)context;
+    if (info->si_code != SI_KERNEL)
+        kill(running, signal);
+}
+
+struct signals {
+    sigset_t mask;
+    struct sigaction actions[PASSED];
+};
+
+/* From here on the signals wait, so that none comes before the command is there; what was ignored stays so. */
+static void hold_signals(struct signals *before) {
+    struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigset_t held;
+    sigemptyset(&held);
+    for (int i = 0; i < PASSED; i++)
+        sigaddset(&held, passed[i]);
+    action.sa_mask = held;
+    sigprocmask(SIG_BLOCK, &held, &before->mask);
+    for (int i = 0; i < PASSED; i++) {
+        sigaction(passed[i], NULL, &before->actions[i]);
+        if (before->actions[i].sa_handler != SIG_IGN)
+            sigaction(passed[i], &action, NULL);
+    }
+}
+
+static void restore_signals(const struct signals *before) {
+    for (int i = 0; i < PASSED; i++)
+        sigaction(passed[i], &before->actions[i], NULL);
+    sigprocmask(SIG_SETMASK, &before->mask, NULL);
+}
+
+/* ---- Starting ------------------------------------------------------------------------------------------------------------- */
+
+static int cannot_run(const char *name, int error) {
+    complain(NULL, "%s: %s", name, strerror(error));
+    return error == ENOENT ? 127 : 126;
+}
+
+int become_command(char **command) {
+    signal(SIGPIPE, SIG_DFL); /* main ignores it */
+    execvp(command[0], command);
+    return cannot_run(command[0], errno);
+}
+
+/* In the child. Tells errno through `fault`, which closes if the command has taken over. */
+__attribute__((noreturn)) static void start(char **command, const int output[2], int fault, const struct signals *before) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    restore_signals(before);
+    signal(SIGPIPE, SIG_DFL);
+    if (dup2(output[0], STDOUT_FILENO) >= 0 && dup2(output[1], STDERR_FILENO) >= 0)
+        execvp(command[0], command);
+    int error = errno;
+    _exit(write(fault, &error, sizeof error) == sizeof error ? 127 : 126);
+}
+
+/* ---- Passing on ----------------------------------------------------------------------------------------------------------- */
+
+bool write_all(int fd, const void *data, size_t length) {
+    for (const char *at = data; length > 0;) {
+        ssize_t written = write(fd, at, length);
+        if (written < 0 && errno == EAGAIN)
+            poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+        else if (written < 0 && errno != EINTR)
+            return false;
+        at += written > 0 ? written : 0;
+        length -= written > 0 ? (size_t)written : 0;
+    }
+    return true;
+}
+
+static void keep(struct run *run, int which, const char *data, size_t length) {
+    struct buffer *output = &run->output[which];
+    size_t size = output->length + length;
+    run->whole = run->whole && run->output[0].length + run->output[1].length + length <= run->limit &&
+                 reserve_buffer(output, size <= output->size ? size : 2 * size);
+    if (!run->whole)
+        return;
+    memcpy(output->data + output->length, data, length);
+    output->length = size;
+}
+
+/* What has come; false at the end, or if nobody wants it any more: the command then gets the SIGPIPE that it would have got. */
+static bool pass(struct run *run, int which, int from) {
+    static char data[65536];
+    ssize_t length = read(from, data, sizeof data);
+    if (length < 0 && (errno == EINTR || errno == EAGAIN))
+        return true;
+    if (length <= 0)
+        return false;
+    keep(run, which, data, (size_t)length);
+    if (write_all(which == 0 ? STDOUT_FILENO : STDERR_FILENO, data, (size_t)length))
+        return true;
+    if (errno != EPIPE)
+        complain(which == 0 ? "standard output" : "standard error", "%s", strerror(errno));
+    run->done = false;
+    return false;
+}
+
+static void pass_all(struct run *run, const int from[2]) {
+    struct pollfd ends[2] = {{.fd = from[0], .events = POLLIN}, {.fd = from[1], .events = POLLIN}};
+    while (ends[0].fd >= 0 || ends[1].fd >= 0) {
+        if (poll(ends, 2, -1) < 0)
+            continue;
+        for (int which = 0; which < 2; which++) {
+            if (ends[which].fd >= 0 && ends[which].revents && !pass(run, which, from[which])) {
+                close(from[which]);
+                ends[which].fd = -1;
+            }
+        }
+    }
+}
+
+/* The command has ended, and its number is still its own: a signal that is passed on now hits nobody else. */
+static void wait_for_end(pid_t child) {
+    siginfo_t info;
+    while (waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+}
+
+static int code_of(pid_t child) {
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* ---- Running -------------------------------------------------------------------------------------------------------------- */
+
+enum { OUT, ERR, FAULT, PIPES };
+
+static bool make_pipes(int pipes[PIPES][2]) {
+    for (int i = 0; i < PIPES; i++) {
+        if (pipe2(pipes[i], O_CLOEXEC) == 0)
+            continue;
+        while (i-- > 0) {
+            close(pipes[i][0]);
+            close(pipes[i][1]);
+        }
+        return false;
+    }
+    return true;
+}
+
+/* The child's ends are closed, its errno is read: 0 if the command runs. */
+static int started(int pipes[PIPES][2]) {
+    int error = 0;
+    for (int i = 0; i < PIPES; i++)
+        close(pipes[i][1]);
+    while (read(pipes[FAULT][0], &error, sizeof error) < 0 && errno == EINTR)
+        ;
+    close(pipes[FAULT][0]);
+    return error;
+}
+
+void run_command(struct run *run) {
+    int pipes[PIPES][2];
+    struct signals before;
+    run->code = TOOL_FAILED;
+    run->done = false;
+    if (!make_pipes(pipes)) {
+        fail(run->command[0], "%s", strerror(errno));
+        return;
+    }
+    hold_signals(&before);
+    pid_t child = fork();
+    if (child == 0)
+        start(run->command, (const int[2]){pipes[OUT][1], pipes[ERR][1]}, pipes[FAULT][1], &before);
+    int fork_error = errno;
+    running = child;
+    int error = started(pipes);
+    run->done = run->whole = child > 0 && error == 0;
+    if (child > 0) {
+        sigprocmask(SIG_SETMASK, &before.mask, NULL);
+        pass_all(run, (const int[2]){pipes[OUT][0], pipes[ERR][0]});
+        wait_for_end(child);
+    } else {
+        fail(run->command[0], "%s", strerror(fork_error));
+        close(pipes[OUT][0]);
+        close(pipes[ERR][0]);
+    }
+    restore_signals(&before);
+    if (child > 0)
+        run->code = code_of(child);
+    if (error != 0)
+        run->code = cannot_run(run->command[0], error);
+}
