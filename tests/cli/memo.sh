@@ -12,7 +12,8 @@ cat >"$dir/slow" <<'END'
 #!/bin/sh
 # slow LOG SECONDS CODE: prints bytes of all kinds on both outputs
 echo $$ >>"$1"
-sleep "$2"
+[ "$2" != long-at-first ] || [ "$(wc -l <"$1")" != 1 ] || exec sleep 20
+[ "$2" = long-at-first ] || sleep "$2"
 printf 'out\000\377\n\n'
 printf 'err\001' >&2
 exit "$3"
@@ -126,7 +127,7 @@ done
 # ---- The one that runs it is killed: the command ends with it, another runs it once more, and nobody a third time
 : >"$log"
 for shell in 1 2 3 4 5 6 7 8; do
-    (exec "$tool" memo "$store" -- "$dir/slow" "$log" 0.3 0 killed) >"$dir/out.$shell" 2>&1 &
+    (exec "$tool" memo "$store" -- "$dir/slow" "$log" long-at-first 0 killed) >"$dir/out.$shell" 2>&1 &
     shells[shell]=$!
 done
 for _ in $(seq 300); do

@@ -10,12 +10,13 @@
 #include <unistd.h>
 
 static int ask(const struct sockaddr_un *server, const char *number, char *answer, int size) {
-    int connection = socket(AF_UNIX, SOCK_STREAM, 0);
+    char line[64];
+    int length = snprintf(line, sizeof line, "%.60s\n", number), connection = socket(AF_UNIX, SOCK_STREAM, 0);
     if (connection < 0 || connect(connection, (const struct sockaddr *)server, sizeof *server) < 0)
         return -1;
-    dprintf(connection, "%s\n", number);
     FILE *stream = fdopen(connection, "r");
-    int got = stream && fgets(answer, size, stream) && strchr(answer, '\n');
+    int sent = send(connection, line, (size_t)length, MSG_NOSIGNAL) == length;
+    int got = sent && fgets(answer, size, stream) && strchr(answer, '\n');
     fclose(stream);
     return got;
 }

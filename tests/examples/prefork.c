@@ -91,6 +91,7 @@ int main(int argc, char **argv) {
     if (hf_open(&store, argv[2], &options) < 0)
         die(argv[2], hf_explain());
     strcpy(address.sun_path, argv[1]);
+    signal(SIGPIPE, SIG_IGN); /* clients may go away */
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 64) < 0)
         die(argv[1], strerror(errno));
