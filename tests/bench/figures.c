@@ -41,7 +41,7 @@ static void case_histogram(void) {
     static uint64_t numbers[NUMBERS];
     uint64_t random = 1, sum = 0;
     for (size_t i = 0; i < NUMBERS; i++) {
-        numbers[i] = check_random(&random) >> (29 + check_below(&random, 35));
+        numbers[i] = i == 1 ? UINT64_C(1) << 35 : check_random(&random) >> (29 + check_below(&random, 35));
         sum += numbers[i];
         bench_note(i % 2 ? &half : &histogram, numbers[i]);
     }
@@ -168,12 +168,17 @@ static int compare_keys(const void *a, const void *b) {
 
 static void compare_keys_of(uint32_t size) {
     char *keys = calloc(2 * NUMBERS, 16), key[BENCH_KEY_MAX + 1];
+    uint32_t seen[8] = { 0 };
     for (uint64_t i = 0; i < 2 * NUMBERS; i++) {
         memset(key, 0, sizeof key);
         bench_key(key, size, i < NUMBERS ? i : BENCH_ABSENT + i);
         CHECK_EQ(strspn(key, ".abcdefghijklmnop"), size);
+        for (uint32_t at = 0; at < 8; at++)
+            seen[at] |= 1u << (key[size - 8 + at] - 'a');
         memcpy(keys + i * 16, key + (size < 16 ? 0 : size - 16), size < 16 ? size : 16);
     }
+    for (uint32_t at = 0; at < 8; at++)
+        CHECK_EQ(seen[at], 0xffff); /* all 16 letters: no bit of the number is lost */
     qsort(keys, 2 * NUMBERS, 16, compare_keys);
     for (size_t i = 1; i < 2 * NUMBERS; i++)
         CHECK(memcmp(keys + (i - 1) * 16, keys + i * 16, 16) != 0);
