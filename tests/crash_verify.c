@@ -96,8 +96,8 @@ static struct hf__place subjects_place(const hf_store *store) {
     return hf__locate(store->region, hf__hash_key(store->region, SUBJECT, strlen(SUBJECT)));
 }
 
-/* What the log says about the victim must be what is seen of the subject. A clear is told stripe by stripe, a group of puts key by
- * key. */
+/* What the log says about the victim must be what is seen of the subject. A clear is told stripe by stripe, a group of puts key
+ * by key. */
 static void compare_verdict(const struct stage *stage, hf_store *store, pid_t victim, const struct picture *now) {
     const struct scenario *scenario = stage->scenario;
     struct hf_recovery log[256];

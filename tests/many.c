@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hf_get_many and hf_put_many: every request wanted what the single call would have given it, whatever stands beside it and however
- * many there are; and what is said of locks: how long they are held, what becomes of the rest when one is not to be had. Needs the
- * test build of the library, for its named points.
+ * hf_get_many and hf_put_many: every request gets what the single call would have given it, whatever stands beside it and
+ * however many there are; and what is said of locks: how long they are held, what becomes of the rest when one is not to be
+ * had. Needs the test build of the library, for its named points.
  *
  *     many [CASE...] [--planted BUG]
  */
@@ -37,7 +37,8 @@ static const char *key_of(size_t i) {
 
 static void requests_of(struct hf_put_request *requests, size_t count, const void *value, size_t value_len) {
     for (size_t i = 0; i < count; i++)
-        requests[i] = (struct hf_put_request){.key = key_of(i), .key_len = strlen(texts[i]), .value = value, .value_len = value_len};
+        requests[i] = (struct hf_put_request){.key = key_of(i), .key_len = strlen(texts[i]), .value = value,
+                                              .value_len = value_len};
 }
 
 static uint32_t stripe_of(const hf_store *store, const struct hf_put_request *put) {
@@ -86,7 +87,7 @@ static int put_alone(hf_store *store, const struct hf_put_request *put, uint64_t
     return hf_put(store, put->key, put->key_len, put->value, put->value_len, put->options, version);
 }
 
-/* The same asked in two stores, by one call and one by one: the same results, the same entries. */
+/* The same puts in two stores, by one call and one by one: the same results, the same entries. */
 static void put_both(hf_store *group, hf_store *single, size_t count) {
     int first = HF_OK;
     char explained[512] = "";
@@ -250,7 +251,7 @@ static void put_counted(hf_store *store, size_t count, size_t size) {
     CHECK_RC(result, HF_OK);
 }
 
-/* As holdfast.h says: 16 asked, or 64 KiB and what the last put went beyond them. */
+/* As holdfast.h says: 16 puts, or 64 KiB and what the last put went beyond them. */
 static void bounded_hold(void) {
     hf_store *store = check_create("bounded", with_stripes(1));
     put_counted(store, 64, 10);
