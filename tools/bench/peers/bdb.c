@@ -2,8 +2,8 @@
 /*
  * Berkeley DB, as its Programmer's Reference says for several processes without transactions: "Concurrent Data Store
  * Applications" (DB_INIT_CDB: many readers or one writer, no log), "Selecting a cache size" (everything fits), and "Hash access
- * method specific configuration" (fill factor by its formula, the number of entries told in advance). A hash and not a tree,
- * which it advises for keys that are asked for in no order, all of it in memory, and which was the faster here.
+ * method specific configuration" (fill factor by its formula, the number of entries told in advance). It says to try hash and
+ * tree: one process got from the hash in three quarters of the time that the tree took.
  */
 #include <db.h>
 #include <stdio.h>

@@ -37,8 +37,8 @@ static int verify_one(struct stage *stage, unsigned store, unsigned processes) {
         if (stage_run(stage, store, processes, work, &result) != BENCH_DONE)
             return BENCH_FAILED;
         if (!as_expected(&steps[i], entries, processes, &result)) {
-            printf("not ok: %s, %u processes, %s: %llu found, %llu not\n", stage->store[store].engine->name, processes,
-                   steps[i].what, (unsigned long long)result.hits, (unsigned long long)result.misses);
+            printf("not ok: %s, %u process%s, %s: %llu found, %llu not\n", stage->store[store].engine->name, processes,
+                   processes > 1 ? "es" : "", steps[i].what, (unsigned long long)result.hits, (unsigned long long)result.misses);
             return BENCH_FAILED;
         }
     }
