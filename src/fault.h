@@ -18,6 +18,7 @@
     X(NO_RANGE_CHECK,       "the slot's block run is not checked against the heap") \
     X(CHECKSUM_SKIPPED,     "an image that no writer has verified is read without checksums") \
     X(KEY_UNCOMPARED,       "the tag and the length are taken for the key") \
+    X(HOME_ONLY,            "a get looks for a key in its home bucket alone") \
     X(EXPIRY_IGNORED,       "expired entries are returned") \
     X(STALE_UNMARKED,       "an expired value is returned as if it had not") \
     X(HEAT_STORED,          "the heat is stored instead of swapped in") \
@@ -41,6 +42,7 @@
     X(NO_OWN_RELOAD,        "the own slot is not loaded again after room was made") \
     X(EVICT_OWN,            "the entry that is being replaced is evicted to make room") \
     X(RESERVE_ONCE,         "an insert leaves room for the largest entry once, not twice") \
+    X(RESERVE_TAKEN,        "a new entry goes into the reserve, if the hole at hand is part of it") \
     X(NO_RELEASE_FENCE,     "no release fence before the first store into reused blocks") \
     X(PUBLISH_FIRST,        "the slot is stored before the entry is written") \
     X(COUNTER_LATE,         "the stamp counter is stored after the entry") \

@@ -70,7 +70,7 @@ static uint32_t hole_between(const struct hf__region *region, uint32_t stripe, u
 /* Whether the run is free and lies within one word of the map, as most do. */
 static bool fits_at(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks, struct hf__range avoid) {
     return at % 64 + blocks <= 64 && (hf__used_map(region, stripe)[at / 64] & mask_of(at % 64, blocks)) == 0 &&
-           !(at < avoid.at + avoid.len && avoid.at < at + blocks);
+           (!(at < avoid.at + avoid.len && avoid.at < at + blocks) || HF_PLANTED(RESERVE_TAKEN));
 }
 
 /* Next fit: from the stripe's cursor, over at most `words` words of the map and round its end. */

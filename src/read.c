@@ -135,7 +135,7 @@ INLINE int try_home(const struct hf__region *region, const struct want *want) {
     struct hf__bucket *bucket = hf__bucket_at(region, want->place.stripe, want->place.home);
     uint32_t matches = hf__tag_matches(bucket, want->place.tag);
     if (!hf__usual(matches))
-        return (hf__observe(&bucket->control) & 0xffffffff) == 0 ? HF_NOTFOUND : HF_END;
+        return (hf__observe(&bucket->control) & 0xffffffff) == 0 || HF_PLANTED(HOME_ONLY) ? HF_NOTFOUND : HF_END;
     uint64_t *slot = &bucket->slot[__builtin_ctz(matches)];
     return try_slot(region, want, slot, hf__observe(slot));
 }

@@ -60,6 +60,8 @@ plant VERSION_MOVED model --mode cache --operations 100000
 plant NO_OWN_RELOAD capacity mixed
 plant RESERVE_ONCE capacity replace
 plant NO_FREE capacity replace
+plant HOME_ONLY capacity replace
+plant RESERVE_TAKEN capacity replace
 
 # A death.
 plant PUBLISH_FIRST crash_points --single --only 'first put'
