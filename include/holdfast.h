@@ -513,11 +513,11 @@ struct hf_fill_options {
  * fails.
  *
  * Results: HF_OK, HF_TRUNCATED as hf_get; meta->version 0: the value was computed but not stored, because a put or delete came
- * after the computation began, or there was no room. HF_NOTFOUND: fn said that there is nothing, now or earlier. HF_ERR_TIMEOUT:
- * another fills the key and was not done before the deadline; or a lock, as of every write. HF_ERR_REENTERED: fn asked for its
- * own key. HF_ERR_READONLY: the value is not there, and this handle cannot store one. HF_ERR_TOOBIG, HF_ERR_ARGUMENT: also if
- * what fn gave cannot be a value. What fn returned, if not HF_OK: nothing is stored, and the next waiter tries.
- * HF_STALE: as of hf_get_stale, only with HF_FILL_STALE.
+ * after the computation began, or there was no room. HF_STALE: as hf_get_stale, with HF_FILL_STALE. HF_NOTFOUND: fn said that
+ * there is nothing, now or earlier. HF_ERR_TIMEOUT: another fills the key and was not done before the deadline; or a lock, as of
+ * every write. HF_ERR_REENTERED: fn asked for its own key. HF_ERR_READONLY: the value is not there, and this handle cannot store
+ * one. HF_ERR_TOOBIG, HF_ERR_ARGUMENT: also if what fn gave cannot be a value. What fn returned, if not HF_OK: nothing is stored,
+ * and the next waiter tries.
  *
  * Kill: a filler that dies is replaced by a waiter at once; should that waiter die at the very moment when it is woken, by
  * another within 100 ms. A filler that is stopped delays the waiters until their deadline. Fork: a child that returns from fn
@@ -753,6 +753,8 @@ HF_CHECKED int hf_info(hf_store *store, struct hf_info *info);
     X(hits, "reads that found a value: get, exists and take") \
     X(misses, "reads that found none") \
     X(stale_hits, "reads that returned an expired value on request") \
+    X(fills, "values computed by hf_get_or_fill, and leases given by hf_fill_begin") \
+    X(fill_waits, "calls of these that waited for another's value") \
     X(puts, "values stored, by put, incr, append and touch") \
     X(deletes, "entries deleted, by delete, take and clear") \
     X(evictions, "entries evicted to make room (cache mode)") \

@@ -5,6 +5,7 @@
  * looked for again: somebody may just have stored it.
  */
 #include "internal.h"
+#include "tally.h"
 
 #include <pthread.h>
 
@@ -81,6 +82,8 @@ static int await(struct request *request, const struct hf__claim *claim) {
     if (stale != HF_NOTFOUND)
         return stale;
     if (request->deadline == 0)
+        hf__tally(request->store->region, HF__TALLY_fill_waits, 1);
+    if (request->deadline == 0)
         request->deadline = request->options.flags & HF_FILL_NOWAIT
                                 ? 1
                                 : hf__deadline(request->options.wait_ms ? request->options.wait_ms : request->store->timeout_ms);
@@ -90,7 +93,7 @@ static int await(struct request *request, const struct hf__claim *claim) {
     return HF_OK;
 }
 
-/* HF_OK: look again. HF_END: the caller is to compute, under claim->fill or, if that is NULL, alone. Else a failure. */
+/* HF_OK: look again. HF_END: the caller is to compute, under claim->fill or, if that is NULL, alone. Else the result. */
 static int claim_or_wait(struct request *request, struct hf__claim *claim) {
     int result = hf__fill_claim(request->store, &request->place, claim);
     if (result != HF_ERR_BUSY)
@@ -147,7 +150,10 @@ static int store_fill(hf_store *store, const void *key, size_t key_len, const st
     result = hf__guard(&write, horizon);
     if (result == HF_OK)
         result = hf__write_content(&write, &content, &meta->version);
-    return hf__write_end(&write, result);
+    result = hf__write_end(&write, result);
+    uint64_t now_ms = meta->expires_ms ? hf__now_ms() : 0;
+    meta->ttl_ms = meta->expires_ms > now_ms ? meta->expires_ms - now_ms : 0;
+    return result;
 }
 
 /* As a hit would tell it. */
@@ -177,6 +183,7 @@ static int compute(const struct request *request, struct hf__claim *claim, hf_fi
     int result;
     ++*depth();
     pthread_cleanup_push(drop_claim, claim);
+    hf__tally(request->store->region, HF__TALLY_fills, 1);
     result = fn(context, request->key, request->key_len, &fill);
     HF_POINT("fill:computed");
     if (result == HF_OK)
@@ -269,6 +276,7 @@ int hf_fill_begin(hf_store *store, const void *key, size_t key_len, const struct
         return HF_STALE;
     if (result != HF_END)
         return result == HF_OK || result == HF_TRUNCATED ? HF_EXISTS : result;
+    hf__tally(store->region, HF__TALLY_fills, 1);
     *lease = (struct hf_lease){ .key_hash = request.place.hash, .horizon = claim.horizon };
     if (claim.fill) {
         lease->lock = (uint32_t)(claim.fill - hf__fill_at(store->region, 0));

@@ -96,7 +96,7 @@ static_assert(sizeof(struct hf__live) == 128, "two lines");
 
 /* What is counted without a lock (tally.h), in lanes so that threads seldom meet. New ones go to the end; hits and misses are the
  * first two, which threads collect for themselves. */
-#define HF__TALLIES(X) X(hits) X(misses) X(stale_hits) X(read_retries)
+#define HF__TALLIES(X) X(hits) X(misses) X(stale_hits) X(read_retries) X(fills) X(fill_waits)
 
 enum hf__tally {
 #define HF__TALLY_ENUM(name) HF__TALLY_##name,

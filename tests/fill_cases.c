@@ -288,6 +288,32 @@ void fill_leases(void) {
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
+/* ---- Stale values -------------------------------------------------------------------------------------------------------- */
+
+void fill_stale(void) {
+    hf_store *store = check_create("stale", check_small_store(0));
+    struct hf_fill_options stale = HF_FILL_INIT;
+    struct hf_put_options brief = HF_PUT_INIT;
+    struct hf_lease lease;
+    struct hf_stats stats = HF_STATS_INIT;
+    struct maker maker = making("old");
+    stale.flags = HF_FILL_STALE | HF_FILL_NOWAIT;
+    brief.ttl_ms = 1;
+    CHECK_RC(hf_put(store, "k", 1, "old", 3, &brief, NULL), HF_OK);
+    check_sleep_ms(5);
+    CHECK_RC(hf_fill_begin(store, "k", 1, NULL, &lease), HF_OK);
+    CHECK_RC(get_k(store, &maker, NULL, &stale), HF_STALE);
+    CHECK_RC(hf_delete(store, "k", 1, 0), HF_NOTFOUND); /* and what was expired is gone */
+    CHECK_RC(get_k(store, &maker, NULL, &stale), HF_ERR_TIMEOUT);
+    CHECK_RC(hf_fill_cancel(store, &lease), HF_OK);
+    CHECK_RC(get_k(store, &maker, NULL, &stale), HF_OK);
+    CHECK_EQ(maker.calls, 1);
+    CHECK_RC(hf_stats(store, &stats), HF_OK);
+    CHECK_EQ(stats.fills, 2);
+    CHECK_EQ(stats.fill_waits, 1);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
 /* ---- Before it expires --------------------------------------------------------------------------------------------------- */
 
 void fill_early(void) {

@@ -8,6 +8,7 @@ void fill_absent(void);   /* nothing is remembered as nothing                   
 void fill_failed(void);   /* a function that fails                                         */
 void fill_outdated(void); /* a put or delete that came after the computation began         */
 void fill_leases(void);   /* begin, publish, cancel                                        */
+void fill_stale(void);    /* an expired value while another computes                       */
 void fill_early(void);    /* a value that is about to expire                               */
 void fill_refused(void);  /* arguments, read-only handles, stores without room             */
 void fill_raced(void);    /* another was faster, between the look and the claim             */
