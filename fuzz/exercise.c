@@ -78,7 +78,10 @@ static void look_at_health(hf_store *store) {
     for (size_t i = 0; i < count; i++)
         MUST(hf_cause_name(recoveries[i].cause) && hf_operation_name(recoveries[i].operation) &&
              hf_step_name(recoveries[i].step) && hf_verdict_name(recoveries[i].verdict));
-    int rc = hf_check(store, NULL, NULL);
+    struct hf_lock locks[2];
+    int rc = hf_locks(store, locks, 2, &count);
+    MUST(rc == HF_OK || rc == HF_ERR_ABI);
+    rc = hf_check(store, NULL, NULL);
     MUST(rc == HF_OK || rc == HF_DAMAGED || may_fail(rc));
 }
 

@@ -14,7 +14,7 @@
 
 enum { ARGUMENTS_MOST = 64 };
 
-/* RUN: it touches nothing but STORE. RUN_ALONE: not if it is given a file to read, so it is not given one. */
+/* RUN: it touches nothing but STORE. RUN_ALONE: not if it is given another file, so it is not given one. */
 enum how_far { PARSED, RUN, RUN_ALONE };
 
 static const struct {
@@ -25,8 +25,9 @@ static const struct {
     {&command_exists, RUN}, {&command_take, RUN}, {&command_del, RUN}, {&command_incr, RUN},
     {&command_append, RUN}, {&command_touch, RUN}, {&command_clear, RUN}, {&command_keys, RUN},
     {&command_count, RUN}, {&command_dump, RUN}, {&command_load, RUN_ALONE}, {&command_import, PARSED},
-    {&command_copy, PARSED}, {&command_stats, RUN}, {&command_log, RUN}, {&command_check, RUN},
-    {&command_repair, RUN},
+    {&command_copy, PARSED}, {&command_stats, RUN_ALONE}, {&command_log, RUN}, {&command_check, RUN},
+    {&command_repair, RUN}, {&command_locks, RUN}, {&command_ls, PARSED}, {&command_rm, PARSED},
+    {&command_top, PARSED},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -194,7 +195,8 @@ size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, uint64_t *random) {
         "--format\n", "db\n", "jsonl\n", "--print\n", "--versions\n", "--for\n", "bdb\n", "--part\n", "1/2\n", "--replace\n",
         "--read-only\n", "--capacity\n", "--entries\n", "--entry-size\n", "--max-value\n", "--stripes\n", "--mode\n", "cache\n",
         "--file-mode\n", "0600\n", "--timeout=5s\n", "=", "64K\n", "16M\n", "1T\n", "1.5s\n", "10ms\n", "2h\n", "7d\n",
-        "18446744073709551615\n", "9223372036854775807\n", "-9223372036854775808\n", "4294967296\n", "00ff\n", "\n", NULL,
+        "18446744073709551615\n", "9223372036854775807\n", "-9223372036854775808\n", "4294967296\n", "00ff\n", "\n",
+        "locks\n", "ls\n", "rm\n", "top\n", "--prometheus\n", "--once\n", "--interval\n", "--force\n", NULL,
     };
     return words_mutate(data, size, max, random, words);
 }

@@ -94,9 +94,10 @@
     X(IN_USE_UNSYNCED,      "... or marked so in memory only") \
     X(VERIFY_SKIPPED,       "the image is not verified after another boot") \
     X(IDENTITY_FIRST,       "the boot id is written before the image is verified") \
-    /* ---- count */ \
+    /* ---- count, tell */ \
     X(COUNTS_LOST,          "the reads that a thread has counted are not handed in") \
     X(COUNTS_INHERITED,     "a forked child hands in what its parent has counted, too") \
+    X(LOCK_WORDS_TRUSTED,   "locks of another boot or file are said to be held") \
     /* ---- wait, fill */ \
     X(CHANGE_UNCOUNTED,     "a change does not move the stripe's change word on") \
     X(WAKE_LOST,            "who waits for a change, or a fill, is not woken") \

@@ -42,6 +42,7 @@ void hf__geometry_parts(struct hf__geometry *geometry); /* from counts to offset
 /* superblock.c */
 int hf__superblock_make(struct hf__superblock *superblock, const struct hf__geometry *geometry);
 int hf__superblock_check(const struct hf__superblock *superblock, uint64_t file_size, bool *readonly);
+bool hf__superblock_ours(const struct hf__superblock *superblock); /* its writers use our C library and word size */
 int hf__superblock_renew(struct hf__superblock *superblock); /* a new store id and time */
 
 /* file.c: a file that appears under its name only when it is complete. */

@@ -168,6 +168,10 @@ static void call_whole_store(hf_store *store) {
     CHECK_EQ(count, 0);
     CHECK_RC(hf_repair(store, &report), HF_OK);
     CHECK_EQ(report.dropped, 0);
+    struct hf_lock lock;
+    count = 99;
+    CHECK_RC(hf_locks(store, &lock, 1, &count), HF_OK);
+    CHECK_EQ(count, 0);
 }
 
 int test_run(int argc, char **argv) {

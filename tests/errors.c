@@ -80,6 +80,10 @@ static void arguments_of_reads(hf_store *store) {
     REFUSED(hf_recoveries(store, NULL, 1, &count));
     REFUSED(hf_recoveries(store, &recovery, 1, NULL));
     CHECK_RC(hf_recoveries(store, NULL, 0, &count), HF_OK);
+    REFUSED(hf_locks(NULL, NULL, 0, &count));
+    REFUSED(hf_locks(store, NULL, 1, &count));
+    REFUSED(hf_locks(store, NULL, 0, NULL));
+    CHECK_RC(hf_locks(store, NULL, 0, &count), HF_OK);
     REFUSED(hf_info(NULL, &info));
     REFUSED(hf_info(store, NULL));
     REFUSED(hf_stats(NULL, &stats));

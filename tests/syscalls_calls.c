@@ -425,6 +425,14 @@ static int recoveries(struct stage *stage) {
     return hf_recoveries(stage->store, &recovery, 1, &number);
 }
 
+static int locks(struct stage *stage) {
+    size_t number = 99;
+    struct hf_lock lock;
+    int result = hf_locks(stage->store, &lock, 1, &number);
+    EXPECT(stage, result != HF_OK || number == 0);
+    return result;
+}
+
 /* ---- The table ------------------------------------------------------------------------------------------------------------ */
 
 const struct call calls[] = {
@@ -469,5 +477,6 @@ const struct call calls[] = {
     {"info-stale", CLOSED, info_of_stale, before_stale, NULL},
     {"stats", READER, stats, NULL, NULL},
     {"recoveries", READER, recoveries, NULL, NULL},
+    {"locks", READER, locks, NULL, NULL},
 };
 const unsigned call_count = sizeof calls / sizeof *calls;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stats, log, check, repair: how a store is doing, and what its recoveries did.
+ * log, check, repair: what the recoveries of a store did, and whether it is sound.
  */
 #include "tool.h"
 
@@ -13,53 +13,6 @@ static struct {
 } wanted;
 
 #define JSON_OPTION(what) {.name = "json", .kind = OPTION_SWITCH, .target = &wanted.json, .help = what}
-
-/* ---- stats ---------------------------------------------------------------------------------------------------------------- */
-
-static void print_stats(const struct hf_stats *stats) {
-    const char *separator = "{";
-#define PRINT_STAT(name, text) \
-    if (wanted.json) { \
-        printf("%s\"" #name "\":%" PRIu64, separator, stats->name); \
-        separator = ","; \
-    } else { \
-        printf("%-12s %20" PRIu64 "  %s\n", #name, stats->name, text); \
-    }
-    HF_STATS(PRINT_STAT)
-#undef PRINT_STAT
-    if (wanted.json)
-        puts("}");
-}
-
-static int run_stats(int argc, char **argv) {
-    (void)argc;
-    hf_store *store = open_store(argv[0], TO_READ);
-    if (!store)
-        return TOOL_FAILED;
-    struct hf_stats stats = HF_STATS_INIT;
-    int result = hf_stats(store, &stats);
-    if (result == HF_OK)
-        print_stats(&stats);
-    int code = report_result(argv[0], result);
-    close_store(&store, argv[0]);
-    return code;
-}
-
-static const struct option_spec stats_options[] = {JSON_OPTION("print one JSON object"), {.name = NULL}};
-
-const struct command command_stats = {
-    .name = "stats",
-    .group = GROUP_HEALTH,
-    .summary = "print the counters",
-    .operands = "STORE",
-    .about = "Prints what is in a store and what was done to it. Needs only read permission.\n",
-    .examples = "holdfast stats users.hf\n"
-                "holdfast stats users.hf --json | jq .evictions\n",
-    .options = stats_options,
-    .min_operands = 1,
-    .max_operands = 1,
-    .run = run_stats,
-};
 
 /* ---- log ------------------------------------------------------------------------------------------------------------------ */
 

@@ -68,12 +68,13 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_create, command_info;
+extern const struct command command_create, command_info, command_ls, command_rm;
 extern const struct command command_put, command_get, command_exists, command_take, command_del, command_memo;
 extern const struct command command_incr, command_append, command_touch, command_ttl, command_clear;
 extern const struct command command_keys, command_count, command_watch;
 extern const struct command command_dump, command_load, command_import, command_copy;
-extern const struct command command_stats, command_log, command_check, command_repair, command_chaos, command_bench;
+extern const struct command command_stats, command_top, command_locks, command_log, command_check, command_repair;
+extern const struct command command_chaos, command_bench;
 
 /* ---- Options: options.c, numbers.c ---------------------------------------------------------------------------------------- */
 

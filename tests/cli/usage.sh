@@ -12,7 +12,7 @@ run 0 -h
 same "$dir/out" "$dir/overview"
 commands=$(sed -n 's/^  \([a-z]\{1,\}\)  .*/\1/p' "$dir/overview")
 equal "$(echo "$commands" | sort | tr '\n' ' ')" "append bench chaos check clear copy count create del dump exists get import \
-incr info keys load log memo put repair stats take touch ttl watch "
+incr info keys load locks log ls memo put repair rm stats take top touch ttl watch "
 
 run 0 --version
 out_has '^holdfast [0-9]*\.[0-9]*\.[0-9]*$'
@@ -27,7 +27,7 @@ err_has "unknown command 'frobnicate'"
 for command in $commands; do
     run 0 "$command" --help
     silent
-    out_has "^usage: holdfast $command \[*STORE"
+    out_has "^usage: holdfast $command \(\[*STORE\|\[DIR\]\)"
     out_has '^EXAMPLES$'
     out_has "^  .*holdfast $command "
     cp "$dir/out" "$dir/help"
@@ -35,7 +35,7 @@ for command in $commands; do
     same "$dir/out" "$dir/help"
     run 0 help "$command"
     same "$dir/out" "$dir/help"
-    grep -q "^\.It Cm $command .*Ar STORE" "$page" || failed "the man page does not know $command"
+    grep -q "^\.It Cm $command .*Ar \(STORE\|DIR\)" "$page" || failed "the man page does not know $command"
     # shellcheck disable=SC2013 # options are words
     for option in $(sed -n 's/^  \(-., \)\{0,1\}--\([a-z-]*\).*/\2/p' "$dir/help"); do
         sed -n "/^\.It Cm $command /,/^\.It Cm \|^\.Sh /p; /^\.Sh DESCRIPTION/,/^\.Ss /p" "$page" |
@@ -43,7 +43,7 @@ for command in $commands; do
             failed "the man page does not know --$option of $command"
         checks=$((checks + 1))
     done
-    if ! grep -q "^usage: holdfast $command \[STORE\]" "$dir/help"; then
+    if ! grep -q "^usage: holdfast $command \[" "$dir/help"; then
         run 2 "$command"
         err_has "holdfast: $command: too few operands: takes STORE.*; see 'holdfast $command --help'"
     fi
@@ -57,7 +57,7 @@ for option in $(grep -o 'Fl -[a-z-]*' "$page" | sed 's/Fl -//' | sort -u) versio
     echo "$hf_options version" | tr ' ' '\n' | grep -qx -e "$option" || failed "the man page has --$option, which is no option"
     checks=$((checks + 1))
 done
-for command in info touch clear keys count dump copy stats log check repair chaos create; do
+for command in info touch clear keys count dump copy locks top ls log check repair chaos create; do
     run 2 "$command" a b c d
     err_has 'too many operands'
 done

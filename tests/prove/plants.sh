@@ -105,6 +105,10 @@ plant FILL_UNGUARDED fill outdated
 plant TOMB_LOST fill outdated
 plant FILL_KEPT fill cancelled
 plant FILL_UNREAD fill raced
+# Counters and who holds what.
+plant COUNTS_LOST counts threads
+plant COUNTS_INHERITED counts forks
+plant LOCK_WORDS_TRUSTED held copied
 
 # Files of another boot, of another build, damaged, hostile.
 plant STALE_MUTEXES reboot copied-while-locked
