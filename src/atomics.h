@@ -75,6 +75,11 @@ static inline void hf__clear_bits32(uint32_t *at, uint32_t bits) {
     __atomic_fetch_and(at, ~bits, __ATOMIC_SEQ_CST);
 }
 
+/* Takes a lock of this process that hf__publish32 of 0 gives back; false: it is taken. */
+static inline bool hf__take32(uint32_t *lock) {
+    return __atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE) == 0;
+}
+
 /* ThreadSanitizer does not model fences; under it the words that carry the protocol are ordered by themselves. */
 #if defined(__SANITIZE_THREAD__)
 #define HF__TSAN 1

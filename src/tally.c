@@ -29,14 +29,8 @@ static struct hf__thread *threads;
 static const struct hf__region *counted[HF__TALLIED]; /* the last is never used: regions with that number are too many */
 static uint32_t listed;
 
-static bool try_lock(void) {
-    bool taken = hf__swap_if32(&list_lock, 0, 1);
-    hf__fence_acquire();
-    return taken;
-}
-
 static void lock(void) {
-    while (!try_lock())
+    while (!hf__take32(&list_lock))
         hf__pause();
 }
 
@@ -98,7 +92,7 @@ static void thread_ends(void *ending) {
 static bool list(struct hf__thread *thread) {
     if (thread->listed)
         return true;
-    if (!listable || !try_lock())
+    if (!listable || !hf__take32(&list_lock))
         return false;
     thread->listed = tss_set(key, thread) == thrd_success;
     if (thread->listed) {
@@ -145,9 +139,10 @@ void hf__tally_prepare(void) {
 __attribute__((destructor)) static void process_ends(void) {
     if (listable)
         tss_delete(key);
-    if (!listable || !try_lock())
+    if (!listable || !hf__take32(&list_lock))
         return;
     listable = false;
+    threads = NULL; /* those that end from now on are gone without a word */
     hand_in_all(&hf__thread, false);
     unlock();
 }

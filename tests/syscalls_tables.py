@@ -98,6 +98,8 @@ COMMANDS = [
     Command('copy {store} {made}'),
     Command('copy {store} {made} --replace'),
     Command('stats {store}'),
+    Command('stats {store} --prometheus'),
+    Command('locks {store}'),
     Command('log {store}'),
     Command('check {store}'),
     Command('check {store} --read-only'),

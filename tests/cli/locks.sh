@@ -8,6 +8,8 @@ run 0 create "$store" --capacity 64M --max-value 1M --stripes 1
 run 0 locks "$store"
 quiet_out
 silent
+writer=
+trap '[ -z "$writer" ] || kill -KILL "$writer" 2>/dev/null; rm -rf "$dir"' EXIT
 mkdir "$dir/tree"
 head -c 900000 /dev/zero >"$dir/tree/0"
 for i in $(seq 30); do
@@ -28,15 +30,16 @@ for _ in $(seq 100); do
 done
 if [ -s "$dir/out" ]; then
     out_has '^kind  *number  lock  *thread  *process  owner  *command  *operation  step  *waited  key hash$'
-    out_has "^stripe  *0  held  *$writer  *$writer  stopped  holdfast  *put  *[a-z-]*  *no  *[0-9a-f]*\$"
+    out_has "^stripe  *0  held  *$writer  *$writer  stopped  *holdfast  *put  *[a-z-]*  *no  *[0-9a-f]*\$"
     run 0 locks "$store" --json
     out_has "^{\"kind\":\"stripe\",\"number\":0,\"lock\":\"held\",\"thread\":$writer,\"pid\":$writer,\"owner\":\"stopped\",\"command\":\"holdfast\",\"operation\":\"put\",.*\"waited\":false,\"foreign\":false}\$"
     run 0 top "$store" --once --interval 50ms
     out_has "^  0: thread $writer (holdfast, stopped) in put\$"
     kill -KILL "$writer"
     wait "$writer" 2>/dev/null
+    died=$writer writer=
     run 0 locks "$store"
-    out_has "^stripe  *0  left  *0  *$writer  dead  "
+    out_has "^stripe  *0  left  *0  *$died  dead  "
     run 0 put "$store" next one
     run 0 locks "$store"
     quiet_out

@@ -37,7 +37,7 @@ out_has '^holdfast_entries{store=".*/raw-\\\\xff"} 0$'
 # Each metric once, with its help and type before all of its samples; counters, and nothing else, end in _total.
 equal "$(grep -c '^# TYPE' "$dir/out")" "$(grep '^# TYPE' "$dir/out" | sort -u | wc -l)"
 equal "$(grep -c '^# HELP' "$dir/out")" "$(grep -c '^# TYPE' "$dir/out")"
-equal "$(grep -v '^#' "$dir/out" | wc -l)" "$(($(grep -c '^# TYPE' "$dir/out") * 3))"
+equal "$(grep -cv '^#' "$dir/out")" "$(($(grep -c '^# TYPE' "$dir/out") * 3))"
 equal "$(grep '^# TYPE' "$dir/out" | grep -v -e '_total counter$' -e 's gauge$')" ''
 equal "$(grep -v '^#' "$dir/out" | cut -d '{' -f 1 | uniq | wc -l)" "$(grep -c '^# TYPE' "$dir/out")"
 if command -v promtool >/dev/null; then
