@@ -112,6 +112,7 @@ static void lay_out(void) {
     options.entries = wish("entries");
     options.entry_size = (uint32_t)wish("entry-size");
     options.max_value = (uint32_t)wish("max-value");
+    options.max_key = (uint32_t)wish("max-key");
     options.stripes = (uint32_t)wish("stripes");
     options.file_mode = (uint32_t)wish("file-mode");
     options.default_ttl_ms = wish("ttl");

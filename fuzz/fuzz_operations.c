@@ -143,7 +143,12 @@ static void begin(uint8_t choice, struct model *model) {
     } sizes[] = {{1, 1, 64}, {1, 2, 64}, {1, 4, 128}, {2, 2, 128}, {2, 1, 192}};
     unsigned size = choice % (sizeof sizes / sizeof *sizes);
     struct hf__geometry geometry = {.entries = 1, .entry_size = 1, .mode = choice / 128, .stripes = sizes[size].stripes,
-                                    .buckets = sizes[size].buckets, .blocks = sizes[size].blocks, .max_value = KNOWN_VALUE_MAX};
+                                    .buckets = sizes[size].buckets, .blocks = sizes[size].blocks, .max_value = KNOWN_VALUE_MAX,
+                                    .max_key = HF_KEY_MAX};
+    if (geometry.mode == HF_MODE_CACHE && choice / 64 % 2) {
+        geometry.small_blocks = geometry.blocks / 4;
+        geometry.ghosts = HF__GHOST_ROUND;
+    }
     hf__geometry_parts(&geometry);
     *model = (struct model){.evicts = geometry.mode == HF_MODE_CACHE};
     scene.fd = image_empty(&geometry);

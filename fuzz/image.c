@@ -147,7 +147,12 @@ static void find_entries(struct image *image) {
 
 static void make(struct image *image, const struct plan *plan) {
     struct hf__geometry geometry = {.entries = plan->keys, .entry_size = 100, .mode = plan->mode, .stripes = plan->stripes,
-                                    .buckets = plan->buckets, .blocks = plan->blocks, .max_value = IMAGE_VALUE_MAX};
+                                    .buckets = plan->buckets, .blocks = plan->blocks, .max_value = IMAGE_VALUE_MAX,
+                                    .max_key = HF_KEY_MAX};
+    if (plan->mode == HF_MODE_CACHE) {
+        geometry.small_blocks = plan->blocks > HF__BLOCKS_LIMIT ? 0 : plan->blocks / 8;
+        geometry.ghosts = HF__GHOST_ROUND;
+    }
     hf_store *store = NULL;
     hf__geometry_parts(&geometry);
     int fd = image_empty(&geometry);

@@ -158,6 +158,16 @@ enum hf_mode {
     HF_MODE_CACHE = 1, /* a full store evicts entries that are seldom read   */
 };
 
+/*
+ * Mode cache. A put never finds the store full: it evicts expired entries that it meets, then those that are read least, until
+ * the new one fits, and one of the largest size evicts no more than its room takes. New entries begin in a small ring, an eighth
+ * of the heap, and leave it unless they are read at least twice before their turn comes; those, and keys that come back soon
+ * after they left, live in the rest, from which goes what was not read for long. A get costs one compare-and-swap more than in
+ * mode store, and none once an entry is known as often read. A look at up to 32 entries bounds what a put does, or at as many
+ * as the room it needs holds. What was counted to choose well may be lost or wrong, after a crash say: then the choice is worse
+ * for a while, and nothing else.
+ */
+
 #define HF_FOREVER UINT32_MAX /* hf_options.timeout_ms: no deadline */
 #define HF_TTL_NEVER UINT64_MAX /* a time to live: for ever, whatever the store's default is */
 #define HF_KEY_MAX 4096       /* bytes of the longest key; the shortest has 1 */
@@ -196,7 +206,8 @@ struct hf_recovery {
     X(HF_OP_APPEND, 5, "append") \
     X(HF_OP_TOUCH, 6, "touch") \
     X(HF_OP_CLEAR, 7, "clear") \
-    X(HF_OP_REPAIR, 8, "repair")
+    X(HF_OP_REPAIR, 8, "repair") \
+    X(HF_OP_EXPIRE, 9, "expire")
 
 #define HF_VERDICTS(X) \
     X(HF_VERDICT_IDLE, 1, "idle")         /* no operation was in flight: nothing to decide, nothing to rebuild     */ \
@@ -230,7 +241,8 @@ typedef void hf_log_fn(void *context, const struct hf_recovery *recovery);
  * entry_size  bytes of key (rounded up to a multiple of 8) and value of a typical entry, the B of guarantee I. 0: as large as
  *             capacity and entries allow if both are given, else 128.
  * max_value   bytes of the largest value, up to HF_VALUE_MAX. 0: capacity / 1024, but at least 4 KiB and entry_size and at most
- *             512 KiB. Every stripe has room for 12 of them, or 4 if `stripes` is given.
+ *             512 KiB. Every stripe has room for 12 of them with the longest key, or 4 if `stripes` is given (mode cache: 1).
+ * max_key     bytes of the longest key that can be put, up to HF_KEY_MAX. 0: HF_KEY_MAX. Only small stores gain by less.
  * stripes     a power of two up to HF_STRIPES_MAX. 0: as many as leave each 1,024 expected entries and room for 12 of the
  *             largest, at most 256 (more if they would exceed 8 MiB each).
  * timeout_ms  the longest wait for one lock, milliseconds. 0: 10,000. HF_FOREVER: no deadline.
@@ -248,7 +260,7 @@ struct hf_options {
     uint32_t stripes;
     uint32_t file_mode; /* permissions of a new file, before the umask. 0: 0600 */
     uint32_t timeout_ms;
-    uint32_t reserved;
+    uint32_t max_key;
     hf_log_fn *log; /* NULL: none */
     void *log_context;
     uint64_t default_ttl_ms;
@@ -366,8 +378,8 @@ HF_CHECKED int hf_exists(hf_store *store, const void *key, size_t key_len, struc
  * Every write takes one stripe's lock, repairing the stripe first if its last owner died, and commits by one 8-byte store.
  * Common results: HF_ERR_READONLY; HF_ERR_TIMEOUT: the lock was not free before the deadline; HF_ERR_REENTERED: see "Threads and
  * signals"; HF_ERR_QUARANTINED; HF_ERR_ARGUMENT: key_len is not 1 to HF_KEY_MAX, or an option is out of range;
- * HF_ERR_TOOBIG: the value is larger than hf_info.max_value; HF_ERR_FULL: no room (the old value stays). On every result but
- * HF_OK nothing was changed.
+ * HF_ERR_TOOBIG: the key is longer than hf_info.max_key, or the value than hf_info.max_value; HF_ERR_FULL: no room (the old value
+ * stays). On every result but HF_OK nothing was changed.
  * Times to live are in milliseconds from the call on; 0 is the store's default (hf_info.default_ttl_ms), HF_TTL_NEVER for ever.
  * Moments after the year 10889 are that year.
  * Kill: old value or new value. Fork: a child never holds its parent's locks. The caller's memory is read before the lock is
@@ -461,6 +473,10 @@ HF_CHECKED int hf_touch(hf_store *store, const void *key, size_t key_len, uint64
 
 /* Deletes every entry, each atomically, stripe after stripe. A clear that is killed has deleted some. */
 HF_CHECKED int hf_clear(hf_store *store);
+
+/* Removes every entry that has expired by now, so that its room is free at once; without it that happens as room is needed. Looks
+ * at every entry, some thousand at a time under a stripe's lock. *count (may be NULL) is how many it removed, on HF_OK. */
+HF_CHECKED int hf_expire(hf_store *store, uint64_t *count);
 
 /* ---- Fill ---------------------------------------------------------------------------------------------------------------- */
 /*
@@ -722,8 +738,10 @@ struct hf_info {
     uint32_t dead_stripes; /* stripes whose last writer left an operation unfinished or is inside one now */
     char libc[16];         /* "glibc" or "musl": the C library of its writers            */
     uint64_t default_ttl_ms; /* the time to live of entries written with 0; 0: for ever  */
+    uint32_t max_key;      /* bytes of the longest key                                   */
+    uint32_t small_bytes;  /* mode cache: of each stripe's heap, the small ring          */
 };
-#define HF_INFO_INIT { sizeof(struct hf_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0 }
+#define HF_INFO_INIT { sizeof(struct hf_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0, 0 }
 
 /* What the store is. Reads a few words; takes no lock. (C++ has a function and a struct of this name, as of hf_stats: write
  * `struct hf_info`.) */
@@ -758,8 +776,11 @@ HF_CHECKED int hf_info(hf_store *store, struct hf_info *info);
     X(puts, "values stored, by put, incr, append and touch") \
     X(deletes, "entries deleted, by delete, take and clear") \
     X(evictions, "entries evicted to make room (cache mode)") \
+    X(evictions_small, "of them, new entries that were hardly read") \
+    X(evictions_slot, "of them, entries evicted because the index had no slot for a key") \
     X(expirations, "expired entries whose room was reused") \
     X(moves, "entries moved to make room") \
+    X(promotions, "of them, new entries that were read and so stay longer (cache mode)") \
     X(refusals, "writes refused because the stripe was full") \
     X(recoveries, "recoveries of a stripe") \
     X(dropped, "entries dropped by recoveries") \

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes that depend on what is there: incr, append, touch, take, clear. */
+/* Writes that depend on what is there: incr, append, touch, take, clear, expire. */
 #include "internal.h"
 
 #include <stdio.h>
 
+#define EXPIRE_SLOTS 4096u /* looked at under one lock */
 #define DIGITS 20u /* of the longest 64-bit decimal number, sign included */
 
 /* Optional minus, then digits only. */
@@ -173,6 +174,42 @@ static void clear_stripe(const struct hf__region *region, uint32_t stripe) {
     hf__step(header, HF__STEP_COUNTED);
     hf__record_clear(header);
     HF_POINT("end");
+}
+
+/* A part of a stripe; how many entries it had to remove. `puts` is what the stripe had counted when the first part began. */
+static uint32_t expire_part(const struct hf__region *region, uint32_t stripe, uint32_t from, uint64_t *puts, uint64_t *now_ms,
+                            uint64_t *next) {
+    struct hf__stripe *header = hf__stripe_at(region, stripe);
+    uint32_t all = hf__slots_of_stripe(region);
+    struct hf__range slots = { stripe * all + from, all - from < EXPIRE_SLOTS ? all - from : EXPIRE_SLOTS };
+    *puts = from == 0 ? header->puts : *puts;
+    hf__record_set(header, HF_OP_EXPIRE, 0);
+    uint32_t removed = hf__expire_slots(region, stripe, slots, HF__NO_SLOT, now_ms, next);
+    if (from + slots.len == all && *puts == header->puts)
+        header->next_expiry = *next;
+    hf__record_clear(header);
+    HF_POINT("end");
+    return removed;
+}
+
+int hf_expire(hf_store *store, uint64_t *count) {
+    if (!store || !store->region->writable)
+        return hf__result(store ? HF_ERR_READONLY : HF_ERR_ARGUMENT);
+    uint64_t now_ms = hf__now_ms(), removed = 0, puts = 0;
+    for (uint32_t stripe = 0; stripe < store->region->geometry.stripes; stripe++) {
+        uint64_t next = UINT64_MAX;
+        for (uint32_t from = 0; from < hf__slots_of_stripe(store->region); from += EXPIRE_SLOTS) {
+            struct hf__hold hold;
+            int result = hf__lock(store, stripe, store->timeout_ms, &hold);
+            if (result != HF_OK)
+                return hf__result(result);
+            removed += expire_part(store->region, stripe, from, &puts, &now_ms, &next);
+            hf__unlock(&hold);
+        }
+    }
+    if (count)
+        *count = removed;
+    return HF_OK;
 }
 
 int hf_clear(hf_store *store) {

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Room in mode cache: CLOCK with a window.
+ * Room in the main region of mode cache: CLOCK with a window. (small.c tells what goes there.)
  *
- * A hole near the cursor is taken as it is. Else the hand looks at up to 32 entries ahead, or as many as the new entry needs, and
- * frees the contiguous run with the least heat: its entries move into holes elsewhere if there are any near the cursor, and are
- * dropped if not. Entries that were passed over cool by one. Expired entries cost nothing. All of it is heat bits, hand and
- * cursor, of which any value is valid: a kill costs nothing but a worse choice.
+ * A hole near the cursor is taken as it is, and a search that finds none leaves the cursor where it ended, so that searches
+ * together come round the region: without that a tenth of it is small holes. Else the hand looks at up to 32 entries ahead, or
+ * as many as the new entry needs, and frees the contiguous run with the least heat: its entries move into holes elsewhere if
+ * there are any near the cursor, and are dropped if not. Entries that were passed over cool by one. Expired entries cost
+ * nothing. All of it is heat bits, hand and cursor, of which any value is valid: a kill costs nothing but a worse choice.
  */
 #include "internal.h"
 
 #define WINDOW 32u      /* entries to choose from                                        */
-#define QUICK_WORDS 16u /* of the used map, searched for a hole ...                      */
-#define PLENTY 16u      /* ... unless at least 1/16 of the stripe is free: then all of it */
+#define QUICK_WORDS 16u /* of the used map, searched for a hole, and more for a larger entry ... */
+#define PLENTY 16u      /* ... unless at least 1/16 of the region is free: then all of them     */
 
 struct clock {
     const struct hf__region *region;
     struct hf__stripe *header;
     uint32_t stripe;
+    uint32_t wanted; /* blocks                                                     */
+    bool all;        /* the entry that is being replaced goes, too: nothing else fits */
     const struct hf__need *need;
 };
 
@@ -47,15 +50,25 @@ static struct item item_at(const struct clock *clock, uint32_t at) {
     }
     item.entry = true;
     item.len = item.spot.view.blocks;
-    item.barrier = item.spot.slot == clock->need->own && !HF_PLANTED(EVICT_OWN);
+    item.barrier = item.spot.slot == clock->need->own && !clock->all && !HF_PLANTED(EVICT_OWN);
     item.cost = gone(clock, &item) ? 0 : cost_of_heat[hf__word_heat(item.spot.word)];
     return item;
 }
 
+static uint32_t hand_of(const struct clock *clock) {
+    uint32_t hand = clock->header->hand, least = clock->region->geometry.small_blocks;
+    return HF_PLANTED(HANDS_TRUSTED) || (hand >= least && hand < clock->region->geometry.blocks) ? hand : least;
+}
+
+/* As many as cost little beside the copy of so many blocks. */
+static uint32_t quick_words(uint32_t blocks) {
+    return QUICK_WORDS + blocks / 8;
+}
+
 /* The cheapest run of at least the blocks needed within the window; len 0 if two turns of the hand found none. */
 static struct hf__range choose(const struct clock *clock) {
-    uint32_t all = clock->region->geometry.blocks, wanted = clock->need->blocks;
-    uint32_t left = clock->header->hand < all ? hf__next_entry(clock->region, clock->stripe, clock->header->hand, all) : all;
+    uint32_t all = clock->region->geometry.blocks, wanted = clock->wanted;
+    uint32_t left = hf__next_entry(clock->region, clock->stripe, hand_of(clock), all);
     uint32_t right = left, cost = 0, least = UINT32_MAX, looked = 0, turns = 0;
     struct hf__range best = { 0, 0 };
     while (least > 0 && (best.len == 0 || looked < WINDOW)) {
@@ -72,7 +85,8 @@ static struct hf__range choose(const struct clock *clock) {
         if (right >= all) {
             if (++turns > 2)
                 break;
-            left = right = cost = 0;
+            left = right = clock->region->geometry.small_blocks;
+            cost = 0;
             continue;
         }
         struct item next = item_at(clock, right);
@@ -85,6 +99,12 @@ static struct hf__range choose(const struct clock *clock) {
         }
     }
     return best;
+}
+
+void hf__chill(const struct hf__region *region, uint32_t slot) {
+    uint64_t word = hf__load(hf__slot_at(region, slot));
+    if (word & HF__HEAT_MASK)
+        hf__swap_if(hf__slot_at(region, slot), word, word & ~HF__HEAT_MASK);
 }
 
 static void cool(const struct clock *clock, uint32_t slot) {
@@ -114,8 +134,9 @@ static void clear_run(const struct clock *clock, struct hf__range run) {
         at += item.len;
         if (!item.entry)
             continue;
-        uint32_t hole = gone(clock, &item) ? HF__NONE
-                                           : hf__find_hole(clock->region, clock->stripe, item.len, QUICK_WORDS, run);
+        uint32_t hole = HF__NONE;
+        if (!gone(clock, &item))
+            hole = hf__find_hole(clock->region, clock->stripe, item.len, quick_words(item.len), run);
         if (hole == HF__NONE) {
             drop(clock, &item);
             continue;
@@ -125,21 +146,36 @@ static void clear_run(const struct clock *clock, struct hf__range run) {
     }
 }
 
-uint32_t hf__evict_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need) {
-    struct clock clock = { region, hf__stripe_at(region, stripe), stripe, need };
-    uint32_t all = region->geometry.blocks, hand = clock.header->hand < all ? clock.header->hand : 0;
-    bool plenty = all - clock.header->used_blocks >= all / PLENTY;
-    if (need->blocks > all)
+/* More is free than the small ring can have: then a hole is worth a longer search. */
+static bool plenty(const struct hf__region *region, const struct hf__stripe *header) {
+    uint32_t all = region->geometry.blocks, small = region->geometry.small_blocks;
+    return all - header->used_blocks >= small + (all - small) / PLENTY;
+}
+
+uint32_t hf__main_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks) {
+    uint32_t words = plenty(region, hf__stripe_at(region, stripe)) ? region->geometry.blocks / 64 : quick_words(blocks);
+    return hf__find_hole(region, stripe, blocks, words, (struct hf__range){ 0, 0 });
+}
+
+uint32_t hf__main_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need, uint32_t blocks) {
+    uint32_t all = region->geometry.blocks, least = region->geometry.small_blocks;
+    struct clock clock = { region, hf__stripe_at(region, stripe), stripe, blocks, false, need };
+    if (blocks > all - least)
         return HF__NONE;
-    uint32_t at = hf__find_hole(region, stripe, need->blocks, plenty ? all / 64 : QUICK_WORDS, (struct hf__range){ 0, 0 });
+    uint32_t at = hf__main_hole(region, stripe, blocks);
     if (at != HF__NONE)
         return at;
+    uint32_t hand = hand_of(&clock);
     struct hf__range run = choose(&clock);
+    if (run.len == 0 && blocks == need->blocks && !need->keep) {
+        clock.all = true;
+        run = choose(&clock);
+    }
     if (run.len == 0)
         return HF__NONE;
     if (run.at < hand)
         cool_passed(&clock, hand, all);
-    cool_passed(&clock, run.at < hand ? 0 : hand, run.at);
+    cool_passed(&clock, run.at < hand ? least : hand, run.at);
     clear_run(&clock, run);
     clock.header->hand = run.at + run.len;
     return run.at;
@@ -157,4 +193,5 @@ void hf__evict_slot(const struct hf__region *region, const struct hf__place *pla
         return;
     hf__unlink(region, &victim, &spot, HF__STEP_DROP);
     hf__count(&hf__stripe_at(region, place->stripe)->evictions, 1);
+    hf__count(&hf__stripe_at(region, place->stripe)->evictions_slot, 1);
 }

@@ -227,16 +227,29 @@ struct hf__need {
     uint32_t blocks;
     uint32_t replaces; /* blocks of the entry that goes; 0: none */
     uint32_t own;      /* its slot, or HF__NO_SLOT               */
+    bool keep;         /* its value is needed for the new one    */
+    const struct hf__place *place;
     uint64_t *now_ms; /* 0: not asked yet, as hf__expired takes it */
 };
 uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need); /* HF__NONE: full */
 bool hf__room_slot(const struct hf__region *region, const struct hf__place *place, uint64_t *now_ms); /* empties one */
 uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t *now_ms);
+uint32_t hf__expire_slots(const struct hf__region *region, uint32_t stripe, struct hf__range slots, uint32_t own,
+                          uint64_t *now_ms, uint64_t *next);
 
-/* compact.c (mode store), evict.c (mode cache) */
+/* compact.c (mode store), small.c (mode cache) */
 uint32_t hf__compact_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need);
 uint32_t hf__evict_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need);
+
+/* evict.c: the main region. A hole that is found quickly, or blocks that are made free; HF__NONE. */
+uint32_t hf__main_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks);
+uint32_t hf__main_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need, uint32_t blocks);
 void hf__evict_slot(const struct hf__region *region, const struct hf__place *place);
+void hf__chill(const struct hf__region *region, uint32_t slot); /* no heat */
+
+/* ghost.c: whether a key left the small ring not long ago. */
+void hf__ghost_put(const struct hf__region *region, const struct hf__place *place);
+bool hf__ghost_take(const struct hf__region *region, const struct hf__place *place); /* ... and forgets it */
 
 /* store.c: a write from lock to unlock. */
 struct hf__write {

@@ -4,9 +4,9 @@
 /*
  * The file format: every struct that is shared between processes, with its picture and its assertions.
  *
- *     +-----------+------+---------------+----------------+--------------------+---------------+------------+------+
- *     | superblock| live | recovery ring | stripe headers | fill locks, tombs | index buckets | block maps | heap |
- *     +-----------+------+---------------+----------------+--------------------+---------------+------------+------+
+ *     +-----------+------+---------------+----------------+--------------------+---------------+------------+--------+------+
+ *     | superblock| live | recovery ring | stripe headers | fill locks, tombs | index buckets | block maps | ghosts | heap |
+ *     +-----------+------+---------------+----------------+--------------------+---------------+------------+--------+------+
  *      0           4096   8192            each part begins on a page; all sizes are fixed at creation
  *                  6144: tallies
  *
@@ -51,7 +51,7 @@ struct hf__geometry {
     uint64_t fills_at;       /* the fill locks, ...                      */
     uint64_t tombs_at;       /* ... and behind them the stripes' tombs   */
     uint32_t fills;          /* how many locks: a power of two           */
-    uint32_t reserved;
+    uint32_t max_key;        /* bytes of the longest key                 */
 };
 static_assert(sizeof(struct hf__geometry) == 120, "no padding");
 
@@ -159,7 +159,8 @@ static_assert(sizeof(struct hf__record) == 64, "one line");
  *   128 state, changed by every write
  *   192 counters
  *
- * All but `next_stamp` of the state can be rebuilt from the slots; cursor and hand are hints.
+ * All but `next_stamp` of the state can be rebuilt from the slots; cursor, hands, `sweep` and `lap_expiry` are hints:
+ * any value will do.
  */
 struct hf__stripe {
     alignas(HF__LINE) union {
@@ -194,8 +195,14 @@ struct hf__stripe {
     uint64_t dropped;
 
     uint64_t contended;
-    uint64_t spare[6]; /* zero: hands of the small ring */
-    uint64_t newest_dropped; /* no entry of a later version was ever dropped to make room, or repaired away (guard.c) */
+    uint64_t newest_dropped;  /* no entry of a later version was ever dropped to make room, or repaired away (guard.c) */
+    uint64_t evictions_small; /* of the evictions: from the small ring                 */
+    uint64_t evictions_slot;  /* ... because a key had no free slot                    */
+    uint64_t promotions;      /* of the moves: from the small ring to the main region  */
+    uint32_t small_hand;      /* cache mode: where the hand of the small ring stands   */
+    uint32_t sweep;           /* the bucket that is looked at next for expired entries, ... */
+    uint64_t lap_expiry;      /* ... and the first expiry seen since it was the first one   */
+    uint64_t spare;           /* zero */
 };
 static_assert(sizeof(pthread_mutex_t) + sizeof(uint32_t) <= HF__LINE, "the mutex and its waiters have a line of their own");
 #define HF__MUTEX_SIZE sizeof(pthread_mutex_t)
@@ -276,6 +283,12 @@ struct hf__bucket {
     uint64_t control;
 };
 static_assert(sizeof(struct hf__bucket) == HF__LINE, "one line");
+
+/* ---- Ghosts (mode cache): for each stripe an array of 16-bit tags, in sets; hints, 0 where there is none ------------------- */
+
+#define HF__GHOST_WAYS 8u
+#define HF__GHOST_ROUND (HF__LINE / sizeof(uint16_t)) /* each stripe has whole lines of them */
+static_assert(HF__GHOST_ROUND % HF__GHOST_WAYS == 0, "whole sets");
 
 /* ---- Block maps: for each stripe `used`, then `first` (the first block of an entry), one bit a block -------------------- */
 /* ---- Heap ---------------------------------------------------------------------------------------------------------------- */

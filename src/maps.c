@@ -73,19 +73,21 @@ static bool fits_at(const struct hf__region *region, uint32_t stripe, uint32_t a
            (!(at < avoid.at + avoid.len && avoid.at < at + blocks) || HF_PLANTED(RESERVE_TAKEN));
 }
 
-/* Next fit: from the stripe's cursor, over at most `words` words of the map and round its end. */
+/* Next fit: from the stripe's cursor, over at most `words` words of the map and round its end. Not in the small ring. */
 uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
                        struct hf__range avoid) {
     struct hf__stripe *header = hf__stripe_at(region, stripe);
-    uint32_t all = region->geometry.blocks;
-    uint32_t from = header->cursor < all ? header->cursor : 0;
-    uint32_t span = words < all / 64 ? words * 64 : all;
+    uint32_t all = region->geometry.blocks, least = region->geometry.small_blocks;
+    uint32_t from = header->cursor >= least && header->cursor < all ? header->cursor : least;
+    uint32_t span = words < (all - least) / 64 ? words * 64 : all - least;
     uint32_t at = fits_at(region, stripe, from, blocks, avoid) ? from : HF__NONE;
     if (!hf__usual(at != HF__NONE))
         at = hole_between(region, stripe, blocks, from, all - from < span ? all : from + span, avoid);
     if (at == HF__NONE && all - from < span)
-        at = hole_between(region, stripe, blocks, 0, span - (all - from), avoid);
-    if (at != HF__NONE) /* the next hole, for hf__fetch_room, if it can be told from the word at hand */
+        at = hole_between(region, stripe, blocks, least, least + span - (all - from), avoid);
+    if (at == HF__NONE) /* the next search goes on where this one ended */
+        header->cursor = all - from > span ? from + span : least + span - (all - from);
+    else /* the next hole, for hf__fetch_room, if it can be told from the word at hand */
         header->cursor = hf__next_free(region, stripe, at + blocks, all - at - blocks < 64 ? all : at + blocks + 64);
     return at;
 }

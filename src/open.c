@@ -351,7 +351,7 @@ int hf_close(hf_store **store) {
 int hf__open_tiny(hf_store **store, uint32_t buckets, uint32_t blocks, uint32_t mode) {
     struct hf_options options = HF_OPTIONS_INIT;
     struct hf__geometry geometry = { .entries = 1, .entry_size = 1, .mode = mode, .stripes = 1, .buckets = buckets,
-                                     .blocks = (blocks + 63) & ~63u, .max_value = blocks * HF__BLOCK };
+                                     .blocks = (blocks + 63) & ~63u, .max_value = blocks * HF__BLOCK, .max_key = HF_KEY_MAX };
     int fd = memfd_create("holdfast", MFD_CLOEXEC);
     hf__geometry_parts(&geometry);
     int result = fd < 0 ? hf__fail_errno("memfd_create") : hf__format(fd, &geometry);

@@ -24,8 +24,6 @@ static int flags_check(const struct hf_options *options) {
         return hf__fail(HF_ERR_ARGUMENT, "unknown flags 0x%x: use HF_CREATE, HF_EXCLUSIVE, HF_RDONLY", flags);
     if ((flags & HF_RDONLY) && (flags & (HF_CREATE | HF_EXCLUSIVE)))
         return hf__fail(HF_ERR_ARGUMENT, "a read-only handle cannot make a store: leave out HF_RDONLY or HF_CREATE");
-    if (options->reserved)
-        return hf__fail(HF_ERR_ARGUMENT, "the reserved option must be 0");
     if ((flags & HF_EXCLUSIVE) && !(flags & HF_CREATE))
         return hf__fail(HF_ERR_ARGUMENT, "HF_EXCLUSIVE goes with HF_CREATE");
     return HF_OK;
@@ -44,6 +42,8 @@ static int ranges_check(const struct hf_options *options) {
         return hf__fail(HF_ERR_ARGUMENT, "entries is out of range: at most 2^32 - 1");
     if (options->max_value > HF_VALUE_MAX)
         return hf__fail(HF_ERR_ARGUMENT, "max_value is out of range: at most %u bytes", HF_VALUE_MAX);
+    if (options->max_key > HF_KEY_MAX)
+        return hf__fail(HF_ERR_ARGUMENT, "max_key is out of range: at most %d bytes", HF_KEY_MAX);
     if (options->entry_size > HF_VALUE_MAX)
         return hf__fail(HF_ERR_ARGUMENT, "entry_size is out of range: at most %u bytes", HF_VALUE_MAX);
     if (options->default_ttl_ms > HF__EXPIRY_MAX && options->default_ttl_ms != HF_TTL_NEVER)

@@ -256,6 +256,9 @@ static void store_counters(const struct recovery *recovery) {
     header->largest = recovery->largest;
     header->cursor = header->cursor < geometry->blocks ? header->cursor : 0;
     header->hand = header->hand < geometry->blocks ? header->hand : 0;
+    header->small_hand = header->small_hand < geometry->small_blocks ? header->small_hand : 0;
+    header->sweep = 0;
+    header->lap_expiry = UINT64_MAX;
     header->backwards &= 1;
     struct hf__range reserve = recovery->region->evicts ? (struct hf__range){ 0, 0 }
                                                         : hf__longest_hole(recovery->region, recovery->stripe);

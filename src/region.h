@@ -98,6 +98,11 @@ static inline uint64_t *hf__first_map(const struct hf__region *region, uint32_t 
     return hf__used_map(region, stripe) + region->map_words;
 }
 
+/* The tags of a stripe, if the store has any. */
+static inline uint16_t *hf__ghosts_at(const struct hf__region *region, uint32_t stripe) {
+    return (uint16_t *)(void *)(region->base + region->geometry.ghosts_at) + (uint64_t)stripe * region->geometry.ghosts;
+}
+
 /* `block` counts through the store. */
 static inline struct hf__entry *hf__entry_at(const struct hf__region *region, uint64_t block) {
     return (struct hf__entry *)(void *)(region->base + region->geometry.heap_at + block * HF__BLOCK);

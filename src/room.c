@@ -13,15 +13,11 @@ uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct
     return at;
 }
 
-/* Removes every expired entry of the stripe but `own`; how many. Costs nothing while none can have expired. */
-uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t *now_ms) {
-    struct hf__stripe *header = hf__stripe_at(region, stripe);
-    uint64_t next = UINT64_MAX;
+/* Removes the expired entries of some slots but `own`; how many. *next becomes the first expiry of the others, if earlier. */
+uint32_t hf__expire_slots(const struct hf__region *region, uint32_t stripe, struct hf__range slots, uint32_t own,
+                          uint64_t *now_ms, uint64_t *next) {
     uint32_t removed = 0;
-    if (header->next_expiry == UINT64_MAX || !hf__expired(header->next_expiry, now_ms))
-        return 0;
-    uint32_t first = stripe * hf__slots_of_stripe(region), end = first + hf__slots_of_stripe(region);
-    for (uint32_t slot = first; slot < end; slot++) {
+    for (uint32_t slot = slots.at; slot < slots.at + slots.len; slot++) {
         struct hf__spot spot;
         struct hf__place place;
         if (!hf__spot_of_slot(region, stripe, slot, &spot, &place) || spot.view.expiry == 0)
@@ -29,12 +25,23 @@ uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t o
         if (slot != own && hf__expired(spot.view.expiry, now_ms)) {
             hf__unlink(region, &place, &spot, HF__STEP_DROP);
             removed++;
-        } else if (spot.view.expiry < next) {
-            next = spot.view.expiry;
+        } else if (spot.view.expiry < *next) {
+            *next = spot.view.expiry;
         }
     }
+    hf__count(&hf__stripe_at(region, stripe)->expirations, removed);
+    return removed;
+}
+
+/* ... of the whole stripe. Costs nothing while none can have expired. */
+uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t *now_ms) {
+    struct hf__stripe *header = hf__stripe_at(region, stripe);
+    struct hf__range slots = { stripe * hf__slots_of_stripe(region), hf__slots_of_stripe(region) };
+    uint64_t next = UINT64_MAX;
+    if (header->next_expiry == UINT64_MAX || !hf__expired(header->next_expiry, now_ms))
+        return 0;
+    uint32_t removed = hf__expire_slots(region, stripe, slots, own, now_ms, &next);
     header->next_expiry = next;
-    hf__count(&header->expirations, removed);
     return removed;
 }
 

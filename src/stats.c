@@ -13,6 +13,8 @@ static void describe(const struct hf__region *region, struct hf_info *info) {
     info->entries = geometry->entries;
     info->entry_size = geometry->entry_size;
     info->max_value = geometry->max_value;
+    info->max_key = geometry->max_key;
+    info->small_bytes = geometry->small_blocks * HF__BLOCK;
     info->mode = geometry->mode;
     info->default_ttl_ms = geometry->default_ttl_ms;
     info->stripes = geometry->stripes;
@@ -50,7 +52,10 @@ static void add(const struct hf__region *region, const struct hf__stripe *header
     stats->deletes += hf__load(&header->deletes);
     stats->evictions += hf__load(&header->evictions);
     stats->expirations += hf__load(&header->expirations);
+    stats->evictions_small += hf__load(&header->evictions_small);
+    stats->evictions_slot += hf__load(&header->evictions_slot);
     stats->moves += hf__load(&header->moves);
+    stats->promotions += hf__load(&header->promotions);
     stats->refusals += hf__load(&header->refusals);
     stats->recoveries += hf__load(&header->recoveries);
     stats->dropped += hf__load(&header->dropped);

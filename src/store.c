@@ -36,6 +36,9 @@ int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_o
         return result;
     if (!store->region->writable)
         return hf__result(HF_ERR_READONLY);
+    if (key_len > store->region->geometry.max_key)
+        return hf__fail(HF_ERR_TOOBIG, "the key has %zu bytes, this store takes at most %u: make one with a larger max_key",
+                        key_len, store->region->geometry.max_key);
     write->store = store;
     write->region = store->region;
     write->operation = operation;
@@ -93,13 +96,15 @@ static bool have_slot(struct hf__write *write) {
     return write->spot.slot != HF__NO_SLOT;
 }
 
-/* Blocks within the stripe for the new entry; HF__NONE. Making room may have moved the entry that is to be replaced. */
-static uint32_t have_blocks(struct hf__write *write, uint32_t blocks) {
+/* Blocks within the stripe for the new entry; HF__NONE. Making room may have moved the entry that is to be replaced, or
+ * evicted it: then the new one is an insert. */
+static uint32_t have_blocks(struct hf__write *write, uint32_t blocks, bool keep) {
     struct hf__spot *spot = &write->spot;
     if (HF_PLANTED(FREE_FIRST) && spot->word)
         hf__unmark(write->region, write->place.stripe,
                    hf__within(write->region, write->place.stripe, &spot->view), spot->view.blocks);
-    struct hf__need need = { .blocks = blocks, .own = spot->slot, .now_ms = &write->now_ms };
+    struct hf__need need = { .blocks = blocks, .own = spot->slot, .keep = keep, .now_ms = &write->now_ms };
+    need.place = &write->place;
     need.replaces = spot->word ? spot->view.blocks : 0;
     uint32_t at = hf__room(write->region, write->place.stripe, &need);
     if (spot->word && spot->word != hf__load(spot->at) && !HF_PLANTED(NO_OWN_RELOAD)) {
@@ -172,7 +177,7 @@ int hf__write_content(struct hf__write *write, const struct hf__content *content
     if (value_len > write->region->geometry.max_value)
         return HF_ERR_TOOBIG;
     uint32_t blocks = hf__blocks_for(write->key_len, (uint32_t)value_len);
-    uint32_t at = have_slot(write) ? have_blocks(write, blocks) : HF__NONE;
+    uint32_t at = have_slot(write) ? have_blocks(write, blocks, content->keep) : HF__NONE;
     if (at == HF__NONE)
         return HF_ERR_FULL;
     uint64_t block = hf__first_block(write->region, write->place.stripe) + at;
@@ -189,6 +194,8 @@ int hf__write_content(struct hf__write *write, const struct hf__content *content
         write->stripe->next_stamp = header.stamp + 1;
     if (content->expiry && content->expiry < write->stripe->next_expiry)
         write->stripe->next_expiry = content->expiry;
+    if (content->expiry && content->expiry < write->stripe->lap_expiry)
+        write->stripe->lap_expiry = content->expiry;
     hf__step(write->stripe, HF__STEP_COUNTED);
     *version = header.version;
     return HF_OK;

@@ -49,6 +49,7 @@ static void call_writes(hf_store *store) {
     CHECK_RC(hf_incr(store, key, KEY, 5, NULL, &sum), HF_OK);
     CHECK_EQ(sum, 5);
     CHECK_RC(hf_delete(store, key, KEY, 0), HF_OK);
+    CHECK_RC(hf_expire(store, NULL), HF_OK);
     CHECK_RC(hf_clear(store), HF_OK);
     CHECK_RC(hf_put(store, key, KEY, "value", 5, NULL, NULL), HF_OK);
 }

@@ -16,7 +16,7 @@ struct content {
 
 /* Counters from before an operation, to see which path it took. */
 struct moment {
-    uint64_t moves, evictions, expirations, overflows;
+    uint64_t moves, evictions, expirations, overflows, from_ring, promotions;
 };
 
 /* Who opens the file. */
@@ -41,6 +41,7 @@ struct scenario {
     int (*killed_in)(hf_store *store); /* somebody was killed in this before, ...                           */
     enum hf__step killed_at;           /* ... at this step; NULL: nobody was                                */
     enum crash_opening opening;
+    uint32_t small; /* blocks of the small ring (mode cache); 0: none */
 };
 
 extern const struct scenario crash_scenarios[];
@@ -67,6 +68,9 @@ void full_of_others(hf_store *store);
 void full_of_others_with_subject(hf_store *store);
 void full_behind_subject(hf_store *store); /* ... which has the first blocks, where the clock's hand stands */
 void full_with_holes(hf_store *store);
+void hot_behind_ring(hf_store *store);  /* what is in the small ring is read often      */
+void oldest_in_ring(hf_store *store);   /* the subject, in a full ring: its turn is next */
+void full_with_ghost(hf_store *store);  /* a full store whose ring the subject has left */
 void full_of_expired(hf_store *store); /* ... but for three */
 void crowded(hf_store *store);         /* one free slot of fourteen: a new key is likely to find its own bucket full */
 void crowded_with_subject(hf_store *store);
@@ -75,6 +79,9 @@ void crowded_with_subject(hf_store *store);
 void crash_moment(hf_store *store, struct moment *moment);
 bool has_moved(hf_store *store, const struct moment *was);
 bool has_evicted(hf_store *store, const struct moment *was);
+bool has_left_ring(hf_store *store, const struct moment *was);   /* evicted from the small ring     */
+bool has_passed_ring(hf_store *store, const struct moment *was); /* evicted, but not from the ring  */
+bool has_promoted(hf_store *store, const struct moment *was);
 bool has_expired_spilled(hf_store *store, const struct moment *was);
 bool has_spilled(hf_store *store, const struct moment *was);     /* the subject, and no other entry, lies beyond its own bucket */
 bool subject_had_spilled(hf_store *store, const struct moment *was);

@@ -99,6 +99,10 @@ static int clear_store(hf_store *store) {
     return hf_clear(store);
 }
 
+static int expire_store(hf_store *store) {
+    return hf_expire(store, NULL);
+}
+
 static int repair_store(hf_store *store) {
     return hf_repair(store, NULL);
 }
@@ -145,6 +149,7 @@ static void snapshot_is_whole(void) {
 
 #define STORE HF_MODE_STORE, 4, 64, 1
 #define CACHE HF_MODE_CACHE, 4, 64, 1
+#define RING HF_MODE_CACHE, 6, 64, 1
 #define CROWD HF_MODE_STORE, 2, 128, 1
 #define QUARTERS HF_MODE_STORE, 4, 64, 4
 #define NONE {0, 0}
@@ -174,6 +179,17 @@ const struct scenario crash_scenarios[] = {
      .must_hold = has_evicted, .others_may_go = true},
     {.name = "put that moves in cache mode", CACHE, full_with_holes, put_300, HF_OK, HF_OP_PUT, NONE, {300, 'n'},
      .must_hold = has_moved, .others_may_go = true},
+    {.name = "put that evicts from the ring", RING, full_of_others, put_60, HF_OK, HF_OP_PUT, NONE, NEW,
+     .must_hold = has_left_ring, .others_may_go = true, .small = 16},
+    {.name = "put that promotes", RING, hot_behind_ring, put_60, HF_OK, HF_OP_PUT, NONE, NEW, .must_hold = has_promoted,
+     .others_may_go = true, .small = 16},
+    {.name = "put of a key with a ghost", RING, full_with_ghost, put_60, HF_OK, HF_OP_PUT, NONE, NEW,
+     .must_hold = has_passed_ring, .others_may_go = true, .small = 16},
+    {.name = "replace in the ring", RING, full_of_others_with_subject, put_60, HF_OK, HF_OP_PUT, OLD, NEW,
+     .must_hold = has_left_ring, .others_may_go = true, .small = 16},
+    {.name = "replace of the oldest in the ring", RING, oldest_in_ring, put_60, HF_OK, HF_OP_PUT, OLD, NEW,
+     .must_hold = has_left_ring, .others_may_go = true, .small = 16},
+    {.name = "expire", STORE, full_of_expired, expire_store, HF_OK, HF_OP_EXPIRE, NONE, NONE, .others_may_go = true},
     {.name = "put that spills", CROWD, crowded, put_60, HF_OK, HF_OP_PUT, NONE, NEW, .must_hold = has_spilled},
     {.name = "delete", STORE, with_subject, delete_subject, HF_OK, HF_OP_DELETE, OLD, NONE, .by_openers = true},
     {.name = "delete of a spilled entry", CROWD, crowded_with_subject, delete_subject, HF_OK, HF_OP_DELETE, OLD, NONE,
@@ -202,6 +218,8 @@ const struct scenario crash_scenarios[] = {
      {40, 'o'}, .killed_in = put_300, .killed_at = HF__STEP_MOVE_PUBLISH},
     {.name = "recovery of an eviction", CACHE, full_of_others_with_subject, touch_subject, HF_OK, HF_OP_TOUCH, OLD, OLD,
      .others_may_go = true, .killed_in = put_300, .killed_at = HF__STEP_DROP},
+    {.name = "recovery of a promotion", RING, hot_behind_ring, put_60, HF_OK, HF_OP_PUT, NONE, NEW, .must_hold = has_promoted,
+     .others_may_go = true, .killed_in = put_60, .killed_at = HF__STEP_MOVE_PUBLISH, .small = 16},
     {.name = "recovery of a clear", STORE, with_subject, put_60, HF_OK, HF_OP_PUT, NONE, NEW, .others_may_go = true,
      .killed_in = clear_store, .killed_at = HF__STEP_PUBLISHED},
 

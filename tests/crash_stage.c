@@ -28,6 +28,9 @@ static hf_store *tiny_store(const struct scenario *scenario) {
     geometry.buckets = scenario->buckets;
     geometry.blocks = scenario->blocks;
     geometry.max_value = scenario->blocks * HF__BLOCK;
+    geometry.max_key = HF_KEY_MAX;
+    geometry.small_blocks = scenario->small;
+    geometry.ghosts = scenario->small ? HF__GHOST_ROUND : 0;
     hf__geometry_parts(&geometry);
     int fd = memfd_create("holdfast-test", MFD_CLOEXEC);
     CHECK(fd >= 0);

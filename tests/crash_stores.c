@@ -108,6 +108,25 @@ void full_behind_subject(hf_store *store) {
     put_others(store, 0, 20, 40);
 }
 
+void hot_behind_ring(hf_store *store) {
+    full_of_others(store);
+    struct content content;
+    for (unsigned i = 0; i < 120; i++)
+        CHECK(crash_read(store, other(i % 40), &content));
+}
+
+void oldest_in_ring(hf_store *store) {
+    put_others(store, 0, 16, 40);
+    crash_put(store, SUBJECT, (struct content){60, 'o'});
+    put_others(store, 16, 20, 40);
+}
+
+/* The subject has left the ring, and the room that others left in it is full again. */
+void full_with_ghost(hf_store *store) {
+    full_of_others_with_subject(store);
+    put_others(store, 40, 50, 40);
+}
+
 void full_with_holes(hf_store *store) {
     full_of_others(store);
     unsigned deleted = 0;
@@ -148,7 +167,8 @@ static uint64_t overflows(const hf_store *store) {
 void crash_moment(hf_store *store, struct moment *moment) {
     struct hf_stats stats = HF_STATS_INIT;
     CHECK_RC(hf_stats(store, &stats), HF_OK);
-    *moment = (struct moment){stats.moves, stats.evictions, stats.expirations, overflows(store)};
+    *moment = (struct moment){stats.moves,      stats.evictions,       stats.expirations,
+                              overflows(store), stats.evictions_small, stats.promotions};
 }
 
 bool has_moved(hf_store *store, const struct moment *was) {
@@ -161,6 +181,24 @@ bool has_evicted(hf_store *store, const struct moment *was) {
     struct moment now;
     crash_moment(store, &now);
     return now.evictions > was->evictions;
+}
+
+bool has_left_ring(hf_store *store, const struct moment *was) {
+    struct moment now;
+    crash_moment(store, &now);
+    return now.from_ring > was->from_ring && now.promotions == was->promotions;
+}
+
+bool has_passed_ring(hf_store *store, const struct moment *was) {
+    struct moment now;
+    crash_moment(store, &now);
+    return now.from_ring == was->from_ring && now.evictions > was->evictions;
+}
+
+bool has_promoted(hf_store *store, const struct moment *was) {
+    struct moment now;
+    crash_moment(store, &now);
+    return now.promotions > was->promotions;
 }
 
 bool has_expired_spilled(hf_store *store, const struct moment *was) {

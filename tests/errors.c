@@ -115,6 +115,7 @@ static void arguments_of_writes(hf_store *store) {
     CHECK_RC(hf_append(store, "k", 1, large, 1 << 20, NULL), HF_ERR_TOOBIG);
     REFUSED(hf_touch(NULL, "k", 1, 0));
     REFUSED(hf_clear(NULL));
+    REFUSED(hf_expire(NULL, NULL));
     REFUSED(hf_sync(NULL));
     REFUSED(hf_repair(NULL, NULL));
     REFUSED(hf_check(NULL, NULL, NULL));

@@ -145,6 +145,11 @@ static const struct {
     {"file size", FIELD(geometry.file_size), 1ull << 60, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
     {"mode", FIELD(geometry.mode), 7, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
     {"default time to live", FIELD(geometry.default_ttl_ms), HF__EXPIRY_MAX + 1, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
+    {"ring in mode store", FIELD(geometry.small_blocks), 8, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
+    {"ghosts in mode store", FIELD(geometry.ghosts), HF__GHOST_ROUND, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
+    {"ghosts elsewhere", FIELD(geometry.ghosts_at), 4096, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
+    {"longest key 0", FIELD(geometry.max_key), 0, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
+    {"longest key", FIELD(geometry.max_key), HF_KEY_MAX + 1, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
     {"largest value", FIELD(geometry.max_value), UINT32_MAX, true, HF_ERR_FORMAT, HF_ERR_FORMAT},
 };
 
@@ -229,7 +234,7 @@ static void option_ranges(void) {
         {.flags = HF_CREATE, .stripes = HF_STRIPES_MAX * 2},
         {.flags = HF_CREATE, .stripes = HF_STRIPES_MAX, .capacity = 1 << 20},
         {.flags = HF_CREATE, .file_mode = 010000},
-        {.flags = HF_CREATE, .reserved = 1},
+        {.flags = HF_CREATE, .max_key = HF_KEY_MAX + 1},
     };
     char path[CHECK_PATH], directory[CHECK_PATH];
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

@@ -23,6 +23,11 @@ static struct hf__geometry random_shape(struct world *world) {
     world->large = geometry.blocks * HF__BLOCK / between(world, 6, 16);
     world->large = world->large < VALUE_MAX ? world->large : VALUE_MAX;
     geometry.max_value = world->large;
+    geometry.max_key = HF_KEY_MAX;
+    if (geometry.mode == HF_MODE_CACHE) {
+        geometry.small_blocks = geometry.blocks / between(world, 4, 12);
+        geometry.ghosts = HF__GHOST_ROUND;
+    }
     hf__geometry_parts(&geometry);
     uint32_t slots = geometry.stripes * geometry.buckets * HF__SLOTS;
     world->keys = slots * between(world, 60, 140) / 100;

@@ -93,6 +93,7 @@ static void read_all(void) {
     CHECK_RC(hf_touch(store, "key-1", 5, 1000), HF_ERR_READONLY);
     CHECK_RC(hf_get_stale(store, "key-1", 5, NULL, 0, NULL, NULL), HF_TRUNCATED);
     CHECK_RC(hf_clear(store), HF_ERR_READONLY);
+    CHECK_RC(hf_expire(store, NULL), HF_ERR_READONLY);
     CHECK_RC(hf_repair(store, &report), HF_ERR_READONLY);
     CHECK_RC(hf_copy(store, check_path(copy, "never"), NULL), HF_ERR_READONLY);
     maps_are_readonly();

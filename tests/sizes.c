@@ -18,8 +18,10 @@ static void judge_sizes(const struct hf_options *options) {
     CHECK(geometry.entry_size >= options->entry_size && geometry.entry_size <= geometry.max_value + HF_KEY_MAX);
     CHECK(options->stripes == 0 || geometry.stripes == options->stripes);
     CHECK(options->max_value == 0 || geometry.max_value == options->max_value);
-    uint64_t room = (uint64_t)geometry.blocks * HF__BLOCK;
-    CHECK(room >= 4ull * geometry.max_value);
+    CHECK(geometry.max_key == (options->max_key ? options->max_key : HF_KEY_MAX));
+    uint32_t largest = hf__blocks_for(geometry.max_key, geometry.max_value), main = geometry.blocks - geometry.small_blocks;
+    CHECK(main >= largest && geometry.blocks >= (geometry.mode == HF_MODE_CACHE && options->stripes ? 1ull : 4ull) * largest);
+    CHECK((geometry.ghosts > 0) == (geometry.mode == HF_MODE_CACHE) && (geometry.ghosts == 0) == (geometry.ghosts_at == 0));
 }
 
 static uint64_t random_size(uint64_t *seed, unsigned bits) {
@@ -36,6 +38,7 @@ int test_run(int argc, char **argv) {
         options.entries = random_size(&seed, 31);
         options.entry_size = (uint32_t)random_size(&seed, 29);
         options.max_value = (uint32_t)random_size(&seed, 29);
+        options.max_key = (uint32_t)check_below(&seed, check_below(&seed, 2) ? 1 : HF_KEY_MAX + 1);
         options.stripes = check_below(&seed, 2) ? 0 : 1u << check_below(&seed, 11);
         check_at("wish %llu", (unsigned long long)i);
         judge_sizes(&options);

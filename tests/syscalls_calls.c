@@ -277,6 +277,10 @@ static int clear(struct stage *stage) {
     return hf_clear(stage->store);
 }
 
+static int expire(struct stage *stage) {
+    return hf_expire(stage->store, NULL);
+}
+
 /* The same value again, by the other process: nothing that a dump shows. */
 static int put_same(struct stage *stage) {
     hf_store *store = open_as_writer(stage);
@@ -467,6 +471,7 @@ const struct call calls[] = {
     {"append", WRITER, append, NULL, NULL},
     {"touch", WRITER, touch, NULL, NULL},
     {"clear", WRITER, clear, NULL, NULL},
+    {"expire", WRITER, expire, NULL, NULL},
     {"sync", WRITER, sync_it, NULL, NULL},
     {"copy", WRITER, copy, NULL, NULL},
     {"copy-replaces", WRITER, copy_over, before_replace, NULL},

@@ -85,6 +85,7 @@ COMMANDS = [
     Command('touch {store} k1 --ttl 1d', ONE),
     Command('ttl {store} k1'),
     Command('clear {store}', SOME),
+    Command('expire {store}'),
     Command('keys {store}'),
     Command('keys {store} --sort'),
     Command('count {store}'),

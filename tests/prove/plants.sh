@@ -57,6 +57,9 @@ plant STALE_UNMARKED clock stale-values
 plant CLOCK_UNBOUNDED clock ends
 plant FILL_STALE_IGNORED clock stale-while-filled
 plant VERSION_MOVED model --mode cache --operations 100000
+plant HANDS_TRUSTED evict scribbled
+plant NONE_PROMOTED evict promoted
+plant GHOSTS_IGNORED evict zipf
 plant NO_OWN_RELOAD capacity mixed
 plant RESERVE_ONCE capacity replace
 plant NO_FREE capacity replace
@@ -75,6 +78,7 @@ plant RECORD_CLEARED_FIRST crash_points --only 'first put'
 plant DELETE_FIRST crash_points --single --only 'replace by the same size'
 plant EVICT_OWN crash_points --single --only 'replace that evicts'
 plant GROUP_RECORD_ONCE crash_points --single --only 'group of puts'
+plant EVICT_OWN crash_points --single --only 'replace of the oldest in the ring'
 plant OVERFLOW_NOT_RAISED crash_points --single --only 'put that spills'
 plant OVERFLOW_LATE crash_points --single --only 'put that spills'
 plant OVERFLOW_ZEROED crash_points --only 'put that spills'
