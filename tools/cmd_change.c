@@ -213,3 +213,32 @@ const struct command command_clear = {
     .writes = true,
     .run = clear,
 };
+
+/* ---- expire --------------------------------------------------------------------------------------------------------------- */
+
+static int expire(int argc, char **argv) {
+    (void)argc;
+    hf_store *store = open_store(argv[0], TO_WRITE);
+    if (!store)
+        return TOOL_FAILED;
+    uint64_t count = 0;
+    int result = hf_expire(store, &count);
+    if (result == HF_OK)
+        printf("%" PRIu64 "\n", count);
+    int code = report_result(argv[0], result);
+    close_store(&store, argv[0]);
+    return code;
+}
+
+const struct command command_expire = {
+    .name = "expire",
+    .group = GROUP_CHANGE,
+    .summary = "remove the entries that have expired",
+    .operands = "STORE",
+    .about = "Removes every entry whose time is over, and prints how many. Without it their room is reused as it is needed.\n",
+    .examples = "holdfast expire /dev/shm/sessions\n",
+    .min_operands = 1,
+    .max_operands = 1,
+    .writes = true,
+    .run = expire,
+};

@@ -11,7 +11,7 @@
 /* ---- create --------------------------------------------------------------------------------------------------------------- */
 
 static struct {
-    uint64_t capacity, entries, entry_size, max_value, stripes, file_mode, ttl_ms;
+    uint64_t capacity, entries, entry_size, max_value, max_key, stripes, file_mode, ttl_ms;
     const char *mode;
 } wanted = {.file_mode = 0600, .mode = "store"};
 
@@ -24,6 +24,7 @@ static int create(int argc, char **argv) {
     options.entries = wanted.entries;
     options.entry_size = (uint32_t)wanted.entry_size;
     options.max_value = (uint32_t)wanted.max_value;
+    options.max_key = (uint32_t)wanted.max_key;
     options.stripes = (uint32_t)wanted.stripes;
     options.file_mode = (uint32_t)wanted.file_mode;
     options.default_ttl_ms = wanted.ttl_ms;
@@ -48,6 +49,8 @@ static const struct option_spec create_options[] = {
      .help = "bytes of key and value of those entries (default 128)"},
     {.name = "max-value", .kind = OPTION_SIZE, .argument = "SIZE", .target = &wanted.max_value, .low = 1, .high = HF_VALUE_MAX,
      .help = "bytes of the largest value (default capacity / 1024)"},
+    {.name = "max-key", .kind = OPTION_SIZE, .argument = "SIZE", .target = &wanted.max_key, .low = 1, .high = HF_KEY_MAX,
+     .help = "bytes of the longest key (default 4K)"},
     {.name = "stripes", .kind = OPTION_NUMBER, .argument = "N", .target = &wanted.stripes, .low = 1, .high = HF_STRIPES_MAX,
      .help = "locks, so writers at once: a power of two"},
     {.name = "mode", .kind = OPTION_CHOICE, .argument = "store|cache", .target = &wanted.mode,
@@ -86,12 +89,14 @@ static const char *mode_name(uint32_t mode) {
 
 static void print_info_json(const struct hf_info *info) {
     printf("{\"store_id\":\"%016" PRIx64 "\",\"created_ms\":%" PRIu64 ",\"mode\":\"%s\",\"file_size\":%" PRIu64
-           ",\"entries\":%" PRIu64 ",\"entry_size\":%" PRIu32 ",\"max_value\":%" PRIu32 ",\"stripes\":%" PRIu32
+           ",\"entries\":%" PRIu64 ",\"entry_size\":%" PRIu32
+           ",\"max_value\":%" PRIu32 ",\"max_key\":%" PRIu32 ",\"stripes\":%" PRIu32
            ",\"format\":%" PRIu32 ",\"block_size\":%" PRIu32 ",\"blocks\":%" PRIu64 ",\"buckets\":%" PRIu64
            ",\"default_ttl_ms\":%" PRIu64 ",\"libc\":\"%.16s\",\"stale\":%s,\"unverified\":%s,\"dead_stripes\":%" PRIu32 "}\n",
            info->store_id, info->created_ms, mode_name(info->mode), info->file_size, info->entries, info->entry_size,
-           info->max_value, info->stripes, info->format, info->block_size, info->blocks, info->buckets, info->default_ttl_ms,
-           info->libc, info->stale ? "true" : "false", info->unverified ? "true" : "false", info->dead_stripes);
+           info->max_value, info->max_key, info->stripes, info->format, info->block_size, info->blocks, info->buckets,
+           info->default_ttl_ms, info->libc, info->stale ? "true" : "false", info->unverified ? "true" : "false",
+           info->dead_stripes);
 }
 
 static void print_default_ttl(uint64_t ttl_ms) {
@@ -109,6 +114,7 @@ static void print_info_text(const struct hf_info *info) {
     printf("file size         %s\n", show_size(info->file_size, &shown));
     printf("promised entries  %" PRIu64 " of up to %" PRIu32 " bytes\n", info->entries, info->entry_size);
     printf("largest value     %s\n", show_size(info->max_value, &shown));
+    printf("longest key       %s\n", show_size(info->max_key, &shown));
     printf("stripes           %" PRIu32 "\n", info->stripes);
     print_default_ttl(info->default_ttl_ms);
     printf("heap              %" PRIu64 " blocks of %" PRIu32 " bytes\n", info->blocks, info->block_size);

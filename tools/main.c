@@ -16,10 +16,11 @@ static const struct command *const commands[] = {
     &command_put,    &command_get,    &command_exists, &command_take,   &command_del,                   /* data     */
     &command_memo,                                                                                      /*          */
     &command_incr,   &command_append, &command_touch,  &command_ttl,    &command_clear,                 /* change   */
+    &command_expire,                                                                                    /*          */
     &command_keys,   &command_count,  &command_watch,                                                   /* list     */
     &command_dump,   &command_load,   &command_import, &command_copy,                                   /* transfer */
     &command_stats,  &command_top,    &command_locks,  &command_log,    &command_check,                 /* health   */
-    &command_repair, &command_chaos,  &command_bench,
+    &command_repair, &command_chaos,  &command_bench,  &command_replay,                                 /*          */
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

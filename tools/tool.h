@@ -74,7 +74,7 @@ extern const struct command command_incr, command_append, command_touch, command
 extern const struct command command_keys, command_count, command_watch;
 extern const struct command command_dump, command_load, command_import, command_copy;
 extern const struct command command_stats, command_top, command_locks, command_log, command_check, command_repair;
-extern const struct command command_chaos, command_bench;
+extern const struct command command_chaos, command_bench, command_expire, command_replay;
 
 /* ---- Options: options.c, numbers.c ---------------------------------------------------------------------------------------- */
 

@@ -111,6 +111,14 @@ done
 run 0 get "$store" race
 out_is 400
 
+# ---- expire
+run 0 expire "$store"
+out_is 0
+run 0 put "$store" short lived --ttl 1ms
+sleep 0.05
+run 0 expire "$store"
+out_is 1
+
 # ---- clear
 run 0 clear "$store"
 silent

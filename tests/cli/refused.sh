@@ -12,7 +12,7 @@ echo '{"key":"a","value":"b"}' >"$dir/dump"
 # try CODE PATH: every command that opens a store
 try() {
     for command in 'info' 'put KEY v' 'get KEY' 'exists KEY' 'take KEY' 'del KEY' 'incr KEY' 'append KEY v' 'touch KEY --ttl 1s' \
-        'clear' 'keys' 'count' 'dump' "load $dir/dump" "import $dir/tree" "copy $dir/copy" 'stats' 'log' 'check' \
+        'clear' 'expire' 'keys' 'count' 'dump' "load $dir/dump" "import $dir/tree" "copy $dir/copy" 'stats' 'log' 'check' \
         'check --read-only' 'repair'; do
         # The store stands behind the command's name.
         # shellcheck disable=SC2086 # several words on purpose

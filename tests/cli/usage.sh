@@ -11,8 +11,8 @@ same "$dir/out" "$dir/overview"
 run 0 -h
 same "$dir/out" "$dir/overview"
 commands=$(sed -n 's/^  \([a-z]\{1,\}\)  .*/\1/p' "$dir/overview")
-equal "$(echo "$commands" | sort | tr '\n' ' ')" "append bench chaos check clear copy count create del dump exists get import \
-incr info keys load locks log ls memo put repair rm stats take top touch ttl watch "
+equal "$(echo "$commands" | sort | tr '\n' ' ')" "append bench chaos check clear copy count create del dump exists expire get import \
+incr info keys load locks log ls memo put repair replay rm stats take top touch ttl watch "
 
 run 0 --version
 out_has '^holdfast [0-9]*\.[0-9]*\.[0-9]*$'
@@ -27,7 +27,7 @@ err_has "unknown command 'frobnicate'"
 for command in $commands; do
     run 0 "$command" --help
     silent
-    out_has "^usage: holdfast $command \(\[*STORE\|\[DIR\]\)"
+    out_has "^usage: holdfast $command \(\[*STORE\|TRACE\|\[DIR\]\)"
     out_has '^EXAMPLES$'
     out_has "^  .*holdfast $command "
     cp "$dir/out" "$dir/help"
@@ -35,7 +35,7 @@ for command in $commands; do
     same "$dir/out" "$dir/help"
     run 0 help "$command"
     same "$dir/out" "$dir/help"
-    grep -q "^\.It Cm $command .*Ar \(STORE\|DIR\)" "$page" || failed "the man page does not know $command"
+    grep -q "^\.It Cm $command .*Ar \(STORE\|TRACE\|DIR\)" "$page" || failed "the man page does not know $command"
     # shellcheck disable=SC2013 # options are words
     for option in $(sed -n 's/^  \(-., \)\{0,1\}--\([a-z-]*\).*/\2/p' "$dir/help"); do
         sed -n "/^\.It Cm $command /,/^\.It Cm \|^\.Sh /p; /^\.Sh DESCRIPTION/,/^\.Ss /p" "$page" |
@@ -45,7 +45,7 @@ for command in $commands; do
     done
     if ! grep -q "^usage: holdfast $command \[" "$dir/help"; then
         run 2 "$command"
-        err_has "holdfast: $command: too few operands: takes STORE.*; see 'holdfast $command --help'"
+        err_has "holdfast: $command: too few operands: takes \(STORE\|TRACE\).*; see 'holdfast $command --help'"
     fi
     run 2 "$command" --no-such-option
     err_has "unknown option '--no-such-option'.*see 'holdfast $command --help'"
@@ -57,7 +57,7 @@ for option in $(grep -o 'Fl -[a-z-]*' "$page" | sed 's/Fl -//' | sort -u) versio
     echo "$hf_options version" | tr ' ' '\n' | grep -qx -e "$option" || failed "the man page has --$option, which is no option"
     checks=$((checks + 1))
 done
-for command in info touch clear keys count dump copy locks top ls log check repair chaos create; do
+for command in info touch clear expire replay keys count dump copy locks top ls log check repair chaos create; do
     run 2 "$command" a b c d
     err_has 'too many operands'
 done
