@@ -103,6 +103,41 @@ static int expire_store(hf_store *store) {
     return hf_expire(store, NULL);
 }
 
+static int compute_60(void *context, const void *key, size_t key_len, struct hf_fill *fill) {
+    static char value[60];
+    (void)context, (void)key, (void)key_len;
+    memset(value, 'n', sizeof value);
+    fill->value = value;
+    fill->value_len = sizeof value;
+    return HF_OK;
+}
+
+static int fill_subject(hf_store *store) {
+    char value[CONTENT_MAX];
+    return hf_get_or_fill(store, SUBJECT, strlen(SUBJECT), value, sizeof value, NULL, NULL, compute_60, NULL, NULL);
+}
+
+static int fill_by_lease(hf_store *store) {
+    struct hf_lease lease;
+    struct hf_fill_options options = HF_FILL_INIT;
+    struct hf_fill fill = {.value = NULL};
+    options.lease_ms = 1;
+    int result = hf_fill_begin(store, SUBJECT, strlen(SUBJECT), &options, &lease);
+    if (result == HF_OK)
+        result = compute_60(NULL, SUBJECT, strlen(SUBJECT), &fill);
+    return result == HF_OK ? hf_fill_publish(store, SUBJECT, strlen(SUBJECT), &fill, &lease, NULL) : result;
+}
+
+/* Somebody waits for the subject, and somebody for all: the put wakes. */
+static int put_60_awaited(hf_store *store) {
+    struct hf_watch watch = HF_WATCH_INIT;
+    int result = hf_wait(store, SUBJECT, strlen(SUBJECT), 0, 1, NULL);
+    while (result == HF_UNCHANGED && hf_wait_any(store, &watch, 0) == HF_OK)
+        ;
+    hf_watch_free(&watch);
+    return put_60(store);
+}
+
 static int repair_store(hf_store *store) {
     return hf_repair(store, NULL);
 }
@@ -201,6 +236,9 @@ const struct scenario crash_scenarios[] = {
     {.name = "append to an absent key", STORE, with_others, append_subject, HF_OK, HF_OP_APPEND, NONE, {30, 'o'}},
     {.name = "touch", STORE, with_subject, touch_subject, HF_OK, HF_OP_TOUCH, OLD, OLD},
     {.name = "get that warms", CACHE, with_subject, get_subject, HF_OK, HF_OP_NONE, OLD, OLD},
+    {.name = "fill", STORE, with_others, fill_subject, HF_OK, HF_OP_PUT, NONE, NEW, .by_openers = true},
+    {.name = "fill by a lease", STORE, with_others, fill_by_lease, HF_OK, HF_OP_PUT, NONE, NEW},
+    {.name = "put that is awaited", STORE, with_others, put_60_awaited, HF_OK, HF_OP_PUT, NONE, NEW},
     {.name = "clear", STORE, with_subject, clear_store, HF_OK, HF_OP_CLEAR, OLD, NONE, .others_may_go = true},
     {.name = "clear, four stripes", QUARTERS, with_subject, clear_store, HF_OK, HF_OP_CLEAR, OLD, NONE, .others_may_go = true},
     {.name = "repair", STORE, with_subject, repair_store, HF_OK, HF_OP_REPAIR, OLD, OLD},

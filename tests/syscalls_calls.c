@@ -437,6 +437,45 @@ static int locks(struct stage *stage) {
     return result;
 }
 
+/* ---- Fill and wait -------------------------------------------------------------------------------------------------------- */
+
+static int make_value(void *context, const void *key, size_t key_len, struct hf_fill *made) {
+    (void)context, (void)key, (void)key_len;
+    made->value = "v1";
+    made->value_len = 2;
+    return HF_OK;
+}
+
+static int fill(struct stage *stage) {
+    char value[16];
+    size_t length = 0;
+    int result = hf_get_or_fill(stage->store, "k1", 2, value, sizeof value, &length, NULL, make_value, NULL, NULL);
+    EXPECT(stage, result != HF_OK || (length == 2 && memcmp(value, "v1", 2) == 0));
+    return result;
+}
+
+/* A miss: what is computed is what was there. */
+static bool before_fill(struct stage *stage) {
+    return open_rw(stage) == HF_OK && hf_delete(stage->store, "k1", 2, 0) == HF_OK;
+}
+
+static int wait_for_key(struct stage *stage) {
+    struct hf_meta meta;
+    int result = hf_exists(stage->store, "k1", 2, &meta);
+    if (result == HF_OK)
+        result = hf_wait(stage->store, "k1", 2, meta.version, 5, NULL);
+    return result == HF_UNCHANGED ? HF_OK : result;
+}
+
+static int wait_for_any(struct stage *stage) {
+    struct hf_watch watch = HF_WATCH_INIT;
+    int result;
+    while ((result = hf_wait_any(stage->store, &watch, 5)) == HF_OK)
+        ;
+    hf_watch_free(&watch);
+    return result == HF_UNCHANGED ? HF_OK : result;
+}
+
 /* ---- The table ------------------------------------------------------------------------------------------------------------ */
 
 const struct call calls[] = {
@@ -472,6 +511,10 @@ const struct call calls[] = {
     {"touch", WRITER, touch, NULL, NULL},
     {"clear", WRITER, clear, NULL, NULL},
     {"expire", WRITER, expire, NULL, NULL},
+    {"fill", CLOSED, fill, before_fill, NULL},
+    {"wait", WRITER, wait_for_key, NULL, NULL},
+    {"wait-readonly", READER, wait_for_key, NULL, NULL},
+    {"wait_any", WRITER, wait_for_any, NULL, NULL},
     {"sync", WRITER, sync_it, NULL, NULL},
     {"copy", WRITER, copy, NULL, NULL},
     {"copy-replaces", WRITER, copy_over, before_replace, NULL},

@@ -89,6 +89,7 @@ COMMANDS = [
     Command('keys {store}'),
     Command('keys {store} --sort'),
     Command('count {store}'),
+    Command('watch {store} --timeout 10ms'),
     Command('dump {store}'),
     Command('dump {store} --sort'),
     Command('dump {store} --sort --format db'),
@@ -116,4 +117,5 @@ UNDER_VALGRIND = ('open', 'open-joins', 'create', 'open_fd-creates', 'open_anony
 
 # What a call of the library (syscalls_calls.c) does to the store, if it is not NOTHING.
 CHANGES = {'put': ONE, 'put-waits': ONE, 'put-wakes': ONE, 'put-recovers': ONE, 'put_many': SOME, 'put_many-waits': SOME,
-           'put_many-recovers': SOME, 'delete': ONE, 'take': ONE, 'incr': ONE, 'append': ONE, 'touch': ONE, 'clear': SOME}
+           'put_many-recovers': SOME, 'delete': ONE, 'take': ONE, 'incr': ONE, 'append': ONE, 'touch': ONE, 'clear': SOME,
+           'fill': ONE}
