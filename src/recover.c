@@ -243,6 +243,16 @@ static void store_counts(const struct recovery *recovery) {
     }
 }
 
+/* What guard.c asks for: after a kill it is sound, and nothing was dropped. After a machine crash, or damage, it is not known what
+ * was deleted: everything before this moment. */
+static void forget_deletes(const struct recovery *recovery) {
+    struct hf__stripe *header = recovery->header;
+    if (recovery->how != HF__RECOVER_VERIFY && recovery->dropped == 0)
+        return;
+    *hf__tombs_at(recovery->region, recovery->stripe) = (struct hf__tombs){ .cleared = header->next_stamp - 1 };
+    header->newest_dropped = 0;
+}
+
 static void store_counters(const struct recovery *recovery) {
     struct hf__stripe *header = recovery->header;
     const struct hf__geometry *geometry = &recovery->region->geometry;
@@ -264,8 +274,7 @@ static void store_counters(const struct recovery *recovery) {
                                                         : hf__longest_hole(recovery->region, recovery->stripe);
     header->reserve_at = reserve.at;
     header->reserve_len = reserve.len;
-    if (recovery->dropped)
-        header->newest_dropped = header->next_stamp;
+    forget_deletes(recovery);
     hf__count(&header->dropped, recovery->dropped);
 }
 

@@ -191,6 +191,10 @@ static void delete_more_than_are_remembered(hf_store *store) {
     delete_others(store, 32);
 }
 
+static void repair_all(hf_store *store) {
+    CHECK_RC(hf_repair(store, NULL), HF_OK);
+}
+
 static void put_other(hf_store *store) {
     check_put(store, "other", "value");
 }
@@ -209,6 +213,7 @@ static const struct {
     {"a put and a take", put_and_take, NULL},
     {"a put that expired", put_that_expires, NULL},
     {"a clear", clear_all, NULL},
+    {"a repair", repair_all, NULL},
     {"too many deletes", delete_more_than_are_remembered, NULL},
 };
 
@@ -222,7 +227,8 @@ void fill_outdated(void) {
         struct hf_meta meta;
         bool stored = interruptions[i].left && strcmp(interruptions[i].left, "computed") == 0;
         check_at("%s while a value is computed", interruptions[i].name);
-        CHECK_RC(hf_clear(store), HF_OK);
+        CHECK_RC(i % 2 ? hf_clear(store) : hf_repair(store, NULL), HF_OK); /* what comes after either is not out of date */
+        CHECK(hf_delete(store, "k", 1, 0) >= 0);
         maker.meanwhile = interruptions[i].meanwhile;
         maker.store = store;
         CHECK_RC(get_k(store, &maker, &meta, NULL), HF_OK);
