@@ -243,8 +243,8 @@ static void store_counts(const struct recovery *recovery) {
     }
 }
 
-/* What guard.c asks for: after a kill it is sound, and nothing was dropped. After a machine crash, or damage, it is not known what
- * was deleted: everything before this moment. */
+/* What guard.c asks for: after a kill it is sound, and nothing was dropped. After a machine crash, or damage, it is not known
+ * what was deleted: everything before this moment. */
 static void forget_deletes(const struct recovery *recovery) {
     struct hf__stripe *header = recovery->header;
     if (recovery->how != HF__RECOVER_VERIFY && recovery->dropped == 0)
