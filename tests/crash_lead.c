@@ -326,6 +326,11 @@ bool lead_to(struct lead *lead, struct state state) {
     return (!stops || step_to(lead, sleeps_at)) && step_to(lead, state);
 }
 
+/* An operation that takes a lock twice may have let the sleeper through in between. */
+bool lead_is_awaited(struct lead *lead) {
+    return lead->sleeper && lead_owns(lead) && shared->through == 0 && state_of(lead->sleeper) == 'S';
+}
+
 double lead_kill(struct lead *lead) {
     if (lead->with_sleeper && !lead->stage->store)
         let_other_open(lead);

@@ -54,6 +54,8 @@ bool lead_step(struct lead *lead);
 bool lead_to(struct lead *lead, struct state state);
 /* Does it have the lock of the next write's stripe? */
 bool lead_owns(const struct lead *lead);
+/* It has a lock for which the sleeper waits. */
+bool lead_is_awaited(struct lead *lead);
 /* Kills it, and waits for the sleeper to get through: how many milliseconds after the kill that was; below 0: nobody slept. */
 double lead_kill(struct lead *lead);
 /* The process has ended by itself. */

@@ -131,7 +131,7 @@ static double die_at(const struct states *states, unsigned number) {
     lead_with_sleeper(&lead, states->sleeps_at);
     lead_there(&lead, states->all[number]);
     crash_glance(&stage, stage.viewer, &saw_new);
-    bool told = lead.sleeper && lead_owns(&lead);
+    bool told = lead_is_awaited(&lead);
     double wait = lead_kill(&lead);
     if (told)
         repaired_by(lead.slept);
