@@ -45,6 +45,19 @@ static int get(void *store, const void *key, size_t key_len, void *buffer, size_
     return result == HF_OK ? BENCH_DONE : result == HF_NOTFOUND ? BENCH_MISSING : failed(result);
 }
 
+static int get_many(void *store, struct bench_item *items, size_t count) {
+    struct hf_get_request requests[BENCH_BATCH_MAX];
+    for (size_t i = 0; i < count; i++)
+        requests[i] = (struct hf_get_request){ .key = items[i].key, .key_len = items[i].key_len, .buffer = items[i].buffer,
+                                               .size = items[i].size };
+    int result = hf_get_many(store, requests, count);
+    for (size_t i = 0; i < count; i++) {
+        items[i].value_len = requests[i].value_len;
+        items[i].result = requests[i].result == HF_OK ? BENCH_DONE : BENCH_MISSING;
+    }
+    return result == HF_OK ? BENCH_DONE : failed(result);
+}
+
 static int erase(void *store, const void *key, size_t key_len) {
     int result = hf_delete(store, key, key_len, 0);
     return result == HF_OK ? BENCH_DONE : result == HF_NOTFOUND ? BENCH_MISSING : failed(result);
@@ -81,6 +94,7 @@ const struct bench_engine bench_holdfast = {
     .open = open_store,
     .put = put,
     .get = get,
+    .get_many = get_many,
     .erase = erase,
     .close = close_store,
     .settings = settings,
