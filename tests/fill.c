@@ -9,7 +9,7 @@
 #include "fill_cases.h"
 
 #include <pthread.h>
-#include <sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -64,8 +64,11 @@ static int miss(void *number) {
 
 static void await_ready(unsigned count) {
     char byte;
-    for (; count > 0; count--)
+    struct pollfd pipe = {.fd = crowd->ready[0], .events = POLLIN};
+    for (; count > 0; count--) {
+        CHECK_EQ(poll(&pipe, 1, 12000), 1); /* or one has failed, which waited in vain */
         CHECK_EQ(read(crowd->ready[0], &byte, 1), 1);
+    }
 }
 
 /* How long each waited beyond the last computation, seconds, goes to extra[]. */
@@ -100,6 +103,7 @@ static void stampede(unsigned processes, bool kill, double *extra) {
 static void make_crowd(void) {
     struct hf_options options = HF_OPTIONS_INIT;
     options.capacity = 4 << 20;
+    options.timeout_ms = 5000;
     crowd = check_shared(sizeof *crowd);
     crowd->store = check_create("crowd", options);
 }
