@@ -161,7 +161,7 @@ static uint32_t default_stripes(uint64_t entries, uint64_t heap, uint64_t room) 
 /* Fills what is left of the capacity with heap; false if that is more than the format can number. */
 static bool use_rest(struct hf__geometry *geometry, const struct plan *plan, uint64_t capacity) {
     uint64_t rest = capacity - geometry->file_size;
-    rest -= rest < HF__PAGE ? rest : HF__PAGE; /* the maps may need another page */
+    rest -= rest < 2 * HF__PAGE ? rest : 2 * HF__PAGE; /* maps and heap may need another page each */
     uint64_t more = rest / geometry->stripes / (64 * HF__BLOCK + 16) * 64;
     struct hf__geometry larger = *geometry;
     larger.blocks += (uint32_t)more;

@@ -14,6 +14,7 @@ static void judge_sizes(const struct hf_options *options) {
         return;
     CHECK_RC(hf__geometry_check(&geometry), HF_OK);
     CHECK(options->capacity == 0 || geometry.file_size <= options->capacity);
+    CHECK(options->capacity < geometry.file_size + 5 * HF__PAGE + geometry.stripes * (64ull * HF__BLOCK + 16));
     CHECK(geometry.entries >= options->entries && geometry.entries >= 1);
     CHECK(geometry.entry_size >= options->entry_size && geometry.entry_size <= geometry.max_value + HF_KEY_MAX);
     CHECK(options->stripes == 0 || geometry.stripes == options->stripes);
