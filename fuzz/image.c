@@ -16,7 +16,7 @@ static const struct plan {
     unsigned keys;
 } plans[IMAGE_KINDS] = {
     [IMAGE_STORE] = {HF_MODE_STORE, 2, 4, 256, 24},
-    [IMAGE_CACHE] = {HF_MODE_CACHE, 2, 4, 128, 24},
+    [IMAGE_CACHE] = {HF_MODE_CACHE, 2, 4, 192, 24},
     [IMAGE_CROWDED] = {HF_MODE_STORE, 1, 3, 128, 19},
     [IMAGE_LARGE] = {HF_MODE_CACHE, 1, 1, 16512, 4},
 };

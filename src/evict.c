@@ -14,6 +14,10 @@
 #define QUICK_WORDS 16u /* of the used map, searched for a hole, and more for a larger entry ... */
 #define PLENTY 16u      /* ... unless at least 1/16 of the region is free: then all of them     */
 
+/* What an entry costs by its heat; one that has expired costs nothing. */
+#define COLD 1u
+#define WARM 64u /* more than all that a window has of cold ones */
+
 struct clock {
     const struct hf__region *region;
     struct hf__stripe *header;
@@ -38,7 +42,7 @@ static bool gone(const struct clock *clock, const struct item *item) {
 }
 
 static struct item item_at(const struct clock *clock, uint32_t at) {
-    static const uint32_t cost_of_heat[4] = { 0, 4, 16, 64 };
+    static const uint32_t cost_of_heat[4] = { COLD, 4 * WARM, 16 * WARM, 64 * WARM };
     uint32_t all = clock->region->geometry.blocks;
     struct item item = { .len = hf__next_used(clock->region, clock->stripe, at, all) - at };
     if (item.len > 0)
@@ -62,7 +66,7 @@ static uint32_t hand_of(const struct clock *clock) {
 
 /* As many as cost little beside the copy of so many blocks. */
 static uint32_t quick_words(uint32_t blocks) {
-    return QUICK_WORDS + blocks / 8;
+    return QUICK_WORDS + blocks / 4;
 }
 
 /* The cheapest run of at least the blocks needed within the window; len 0 if two turns of the hand found none. */
@@ -70,10 +74,11 @@ static struct hf__range choose(const struct clock *clock) {
     uint32_t all = clock->region->geometry.blocks, wanted = clock->wanted;
     uint32_t left = hf__next_entry(clock->region, clock->stripe, hand_of(clock), all);
     uint32_t right = left, cost = 0, least = UINT32_MAX, looked = 0, turns = 0;
+    uint32_t enough = hf__due(clock->header, clock->need->now_ms) ? 0 : WARM - 1;
     struct hf__range best = { 0, 0 };
-    while (least > 0 && (best.len == 0 || looked < WINDOW)) {
+    while (least > enough && (best.len == 0 || looked < WINDOW)) {
         if (right - left >= wanted) {
-            if (cost < least) {
+            if (best.len == 0 || cost < least) {
                 least = cost;
                 best = (struct hf__range){ left, right - left };
             }

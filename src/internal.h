@@ -168,6 +168,8 @@ struct hf__range {
     uint32_t at, len;
 };
 uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words, struct hf__range avoid);
+uint32_t hf__small_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
+                        struct hf__range avoid);
 void hf__fetch_room(const struct hf__region *region, uint32_t stripe); /* starts to fetch where the next hole is looked for */
 struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe);
 void hf__mark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
@@ -234,6 +236,7 @@ struct hf__need {
 uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need); /* HF__NONE: full */
 bool hf__room_slot(const struct hf__region *region, const struct hf__place *place, uint64_t *now_ms); /* empties one */
 uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t *now_ms);
+bool hf__due(const struct hf__stripe *header, uint64_t *now_ms); /* may anybody have expired? */
 uint32_t hf__expire_slots(const struct hf__region *region, uint32_t stripe, struct hf__range slots, uint32_t own,
                           uint64_t *now_ms, uint64_t *next);
 

@@ -202,7 +202,8 @@ struct hf__stripe {
     uint32_t small_hand;      /* cache mode: where the hand of the small ring stands   */
     uint32_t sweep;           /* the bucket that is looked at next for expired entries, ... */
     uint64_t lap_expiry;      /* ... and the first expiry seen since it was the first one   */
-    uint64_t spare;           /* zero */
+    uint32_t small_cursor;    /* where the search for a hole of the small ring begins       */
+    uint32_t spare;           /* zero */
 };
 static_assert(sizeof(pthread_mutex_t) + sizeof(uint32_t) <= HF__LINE, "the mutex and its waiters have a line of their own");
 #define HF__MUTEX_SIZE sizeof(pthread_mutex_t)

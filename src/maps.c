@@ -47,10 +47,9 @@ uint32_t hf__previous_entry(const struct hf__region *region, uint32_t stripe, ui
     return word ? index * 64 + 63 - (uint32_t)__builtin_clzll(word) : HF__NONE;
 }
 
-/* A free run of `blocks` in [from, limit) that does not touch `avoid`; HF__NONE. */
+/* A free run of `blocks` that begins in [from, limit), ends before `all` and does not touch `avoid`; HF__NONE. */
 static uint32_t hole_between(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t from, uint32_t limit,
-                             struct hf__range avoid) {
-    uint32_t all = region->geometry.blocks;
+                             struct hf__range avoid, uint32_t all) {
     while ((from = hf__next_free(region, stripe, from, limit)) < limit) {
         if (from - avoid.at < avoid.len) {
             from = avoid.at + avoid.len;
@@ -73,23 +72,36 @@ static bool fits_at(const struct hf__region *region, uint32_t stripe, uint32_t a
            (!(at < avoid.at + avoid.len && avoid.at < at + blocks) || HF_PLANTED(RESERVE_TAKEN));
 }
 
-/* Next fit: from the stripe's cursor, over at most `words` words of the map and round its end. Not in the small ring. */
+/* Next fit in a part of the heap: from its cursor, over at most `words` words of the map and round its end. */
+static inline uint32_t next_fit(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
+                                struct hf__range avoid, struct hf__range part, uint32_t *cursor) {
+    uint32_t all = part.at + part.len, from = *cursor - part.at < part.len ? *cursor : part.at;
+    uint32_t span = words < part.len / 64 ? words * 64 : part.len;
+    uint32_t at = blocks <= all - from && fits_at(region, stripe, from, blocks, avoid) ? from : HF__NONE;
+    if (!hf__usual(at != HF__NONE))
+        at = hole_between(region, stripe, blocks, from, all - from < span ? all : from + span, avoid, all);
+    if (at == HF__NONE && all - from < span)
+        at = hole_between(region, stripe, blocks, part.at, part.at + span - (all - from), avoid, all);
+    if (at == HF__NONE) /* the next search goes on where this one ended */
+        *cursor = all - from > span ? from + span : part.at + span - (all - from);
+    else /* the next hole, for hf__fetch_room, if it can be told from the word at hand */
+        *cursor = hf__next_free(region, stripe, at + blocks, all - at - blocks < 64 ? all : at + blocks + 64);
+    return at;
+}
+
+/* ... of all but the small ring, ... */
 uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
                        struct hf__range avoid) {
-    struct hf__stripe *header = hf__stripe_at(region, stripe);
-    uint32_t all = region->geometry.blocks, least = region->geometry.small_blocks;
-    uint32_t from = header->cursor >= least && header->cursor < all ? header->cursor : least;
-    uint32_t span = words < (all - least) / 64 ? words * 64 : all - least;
-    uint32_t at = fits_at(region, stripe, from, blocks, avoid) ? from : HF__NONE;
-    if (!hf__usual(at != HF__NONE))
-        at = hole_between(region, stripe, blocks, from, all - from < span ? all : from + span, avoid);
-    if (at == HF__NONE && all - from < span)
-        at = hole_between(region, stripe, blocks, least, least + span - (all - from), avoid);
-    if (at == HF__NONE) /* the next search goes on where this one ended */
-        header->cursor = all - from > span ? from + span : least + span - (all - from);
-    else /* the next hole, for hf__fetch_room, if it can be told from the word at hand */
-        header->cursor = hf__next_free(region, stripe, at + blocks, all - at - blocks < 64 ? all : at + blocks + 64);
-    return at;
+    uint32_t least = region->geometry.small_blocks;
+    struct hf__range part = { least, region->geometry.blocks - least };
+    return next_fit(region, stripe, blocks, words, avoid, part, &hf__stripe_at(region, stripe)->cursor);
+}
+
+/* ... and of the small ring. */
+uint32_t hf__small_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
+                        struct hf__range avoid) {
+    struct hf__range part = { 0, region->geometry.small_blocks };
+    return next_fit(region, stripe, blocks, words, avoid, part, &hf__stripe_at(region, stripe)->small_cursor);
 }
 
 void hf__fetch_room(const struct hf__region *region, uint32_t stripe) {

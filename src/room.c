@@ -13,6 +13,19 @@ uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct
     return at;
 }
 
+bool hf__due(const struct hf__stripe *header, uint64_t *now_ms) {
+    return header->next_expiry != UINT64_MAX && hf__expired(header->next_expiry, now_ms);
+}
+
+/* The next search for a hole begins where one is about to be. */
+static void point_at(const struct hf__region *region, uint32_t stripe, uint32_t at) {
+    struct hf__stripe *header = hf__stripe_at(region, stripe);
+    if (at < region->geometry.small_blocks)
+        header->small_cursor = at;
+    else
+        header->cursor = at;
+}
+
 /* Removes the expired entries of some slots but `own`; how many. *next becomes the first expiry of the others, if earlier. */
 uint32_t hf__expire_slots(const struct hf__region *region, uint32_t stripe, struct hf__range slots, uint32_t own,
                           uint64_t *now_ms, uint64_t *next) {
@@ -23,6 +36,7 @@ uint32_t hf__expire_slots(const struct hf__region *region, uint32_t stripe, stru
         if (!hf__spot_of_slot(region, stripe, slot, &spot, &place) || spot.view.expiry == 0)
             continue;
         if (slot != own && hf__expired(spot.view.expiry, now_ms)) {
+            point_at(region, stripe, hf__within(region, stripe, &spot.view));
             hf__unlink(region, &place, &spot, HF__STEP_DROP);
             removed++;
         } else if (spot.view.expiry < *next) {
@@ -38,7 +52,7 @@ uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t o
     struct hf__stripe *header = hf__stripe_at(region, stripe);
     struct hf__range slots = { stripe * hf__slots_of_stripe(region), hf__slots_of_stripe(region) };
     uint64_t next = UINT64_MAX;
-    if (header->next_expiry == UINT64_MAX || !hf__expired(header->next_expiry, now_ms))
+    if (!hf__due(header, now_ms))
         return 0;
     uint32_t removed = hf__expire_slots(region, stripe, slots, own, now_ms, &next);
     header->next_expiry = next;

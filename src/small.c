@@ -19,6 +19,8 @@
 #include "internal.h"
 
 #define PROMOTED_HEAT 2u
+#define HOLE_WORDS 16u   /* of the ring's map, searched for a hole                                   */
+#define SWEEP_BUCKETS 4u /* looked at for expired entries, before anybody else is evicted */
 
 /* The entry that is being replaced, within the stripe; len 0: none. */
 static struct hf__range own_range(const struct hf__region *region, uint32_t stripe, const struct hf__need *need) {
@@ -95,30 +97,49 @@ static bool ring_wanted(const struct hf__region *region, uint32_t stripe, const 
     return !known && need->blocks <= small / 2;
 }
 
-/* Who has expired goes first. That is told by looking at one bucket for each put, in turn, while anybody may have. */
-static void sweep(const struct hf__region *region, uint32_t stripe, const struct hf__need *need) {
+/* One bucket, in turn: whether it had expired entries. The first expiry of the others is known when all had their turn. */
+static bool sweep_bucket(const struct hf__region *region, uint32_t stripe, const struct hf__need *need) {
     struct hf__stripe *header = hf__stripe_at(region, stripe);
     uint32_t buckets = region->geometry.buckets, bucket = header->sweep < buckets ? header->sweep : 0;
-    if (header->next_expiry == UINT64_MAX || !hf__expired(header->next_expiry, need->now_ms))
-        return;
     struct hf__range slots = { (stripe * buckets + bucket) * HF__SLOTS, HF__SLOTS };
-    hf__expire_slots(region, stripe, slots, need->own, need->now_ms, &header->lap_expiry);
+    bool found = hf__expire_slots(region, stripe, slots, need->own, need->now_ms, &header->lap_expiry) > 0;
     header->sweep = bucket + 1;
-    if (header->sweep < buckets)
-        return;
-    header->next_expiry = header->lap_expiry;
-    header->sweep = 0;
-    header->lap_expiry = UINT64_MAX;
+    if (header->sweep == buckets) {
+        header->next_expiry = header->lap_expiry;
+        header->sweep = 0;
+        header->lap_expiry = UINT64_MAX;
+    }
+    return found;
+}
+
+/* Who has expired goes first, once there is no hole: until then he can still be read by those who take what is stale. Whether
+ * anybody went. */
+static bool sweep(const struct hf__region *region, uint32_t stripe, const struct hf__need *need) {
+    const struct hf__stripe *header = hf__stripe_at(region, stripe);
+    bool found = false;
+    for (uint32_t i = 0; i < SWEEP_BUCKETS && !found && hf__due(header, need->now_ms); i++)
+        found = sweep_bucket(region, stripe, need);
+    return found;
+}
+
+/* A hole of the ring that an entry left when it was replaced; not the one before the hand, whose turn is next. */
+static uint32_t ring_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks) {
+    uint32_t end = region->geometry.small_blocks, hand = hf__stripe_at(region, stripe)->small_hand;
+    struct hf__range next = { hand, hand < end ? hf__next_used(region, stripe, hand, end) - hand : 0 };
+    return hf__small_hole(region, stripe, blocks, HOLE_WORDS, next);
+}
+
+static uint32_t hole(const struct hf__region *region, uint32_t stripe, const struct hf__need *need, bool ring) {
+    uint32_t at = ring && need->replaces > 0 ? HF__NONE : hf__main_hole(region, stripe, need->blocks);
+    return at == HF__NONE && ring ? ring_hole(region, stripe, need->blocks) : at;
 }
 
 uint32_t hf__evict_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need) {
-    uint32_t at = HF__NONE;
-    sweep(region, stripe, need);
-    if (ring_wanted(region, stripe, need)) {
-        if (need->replaces == 0)
-            at = hf__main_hole(region, stripe, need->blocks);
-        if (at == HF__NONE)
-            at = ring_room(region, stripe, need);
-    }
+    bool ring = ring_wanted(region, stripe, need);
+    uint32_t at = hole(region, stripe, need, ring);
+    if (at == HF__NONE && sweep(region, stripe, need))
+        at = hole(region, stripe, need, ring);
+    if (at == HF__NONE && ring)
+        at = ring_room(region, stripe, need);
     return at != HF__NONE ? at : hf__main_room(region, stripe, need, need->blocks);
 }

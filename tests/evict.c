@@ -131,12 +131,9 @@ static void expired(void) {
         CHECK_RC(put_bytes(key, 100, key % 2 ? 40 : 0), HF_OK);
     CHECK_EQ(stats_now().evictions, 0);
     check_sleep_ms(60);
-    for (uint64_t key = 10000; stats_now().entries < 6000 && key < 12000; key++)
-        CHECK_RC(put_bytes(key, 100, 0), HF_OK);
-    uint64_t expirations = stats_now().expirations;
     for (uint64_t key = 20000; stats_now().evictions == 0; key++)
         CHECK_RC(put_bytes(key, 100, 0), HF_OK);
-    CHECK(stats_now().expirations >= expirations && stats_now().expirations > 1900);
+    CHECK(stats_now().expirations > 1500); /* of 2,000, before the first of the others */
     for (uint64_t key = 0; key < 1000; key++)
         CHECK_RC(put_bytes(key + 50000, 100, key % 2 ? 1 : 1000000), HF_OK);
     check_sleep_ms(5);
@@ -265,8 +262,8 @@ static void scribble(void) {
     const struct hf__region *region = store->region;
     uint32_t stripe = (uint32_t)check_below(&seed, region->geometry.stripes);
     struct hf__stripe *header = hf__stripe_at(region, stripe);
-    uint32_t *hints[] = {&header->hand, &header->small_hand, &header->cursor, &header->sweep};
-    uint32_t *hint = hints[check_below(&seed, 4)];
+    uint32_t *hints[] = {&header->hand, &header->small_hand, &header->cursor, &header->small_cursor, &header->sweep};
+    uint32_t *hint = hints[check_below(&seed, 5)];
     *hint = check_below(&seed, 2) ? (uint32_t)check_random(&seed) : (uint32_t)check_below(&seed, region->geometry.blocks + 2);
     for (unsigned i = 0; i < 8; i++) {
         uint64_t *slot = hf__slot_at(region, stripe * hf__slots_of_stripe(region) +
