@@ -8,7 +8,7 @@ uint64_t hf__next_stamp(struct hf__stripe *stripe) {
     uint64_t stamp = stripe->next_stamp;
     if (HF_PLANTED(COUNTER_LATE))
         return stamp;
-    hf__store(&stripe->next_stamp, stamp + 1);
+    hf__publish(&stripe->next_stamp, stamp + 1);
     hf__in_order();
     return stamp;
 }

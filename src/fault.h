@@ -99,6 +99,7 @@
     X(IDENTITY_FIRST,       "the boot id is written before the image is verified") \
     /* ---- count, tell */ \
     X(COUNTS_LOST,          "the reads that a thread has counted are not handed in") \
+    X(ENDED_LISTED,         "a thread that has ended is listed again when it still reads") \
     X(COUNTS_INHERITED,     "a forked child hands in what its parent has counted, too") \
     X(LOCK_WORDS_TRUSTED,   "locks of another boot or file are said to be held") \
     /* ---- wait, fill */ \
@@ -111,6 +112,8 @@
     X(FILL_NESTED_WAITS,    "who has a fill lock waits for another") \
     X(FILL_UNGUARDED,       "a computed value is stored whatever came since") \
     X(TOMB_LOST,            "a delete is not remembered for those who compute") \
+    X(TOMB_TRUSTED,         "the oldest tomb is believed to be whole") \
+    X(DROP_UNNOTED,         "a drop is noted for those who compute only when it is done") \
     X(FILL_KEPT,            "a fill that is cancelled keeps its lock") \
     X(FILL_STALE_IGNORED,   "who would take a stale value waits for a new one") \
     X(FILL_UNREAD,          "who gets a fill lock does not look for the value again") \

@@ -31,8 +31,16 @@ void hf__tomb(const struct hf__region *region, const struct hf__place *place) {
         return;
     tombs->tomb[at].key_hash = place->hash;
     tombs->tomb[at].stamp = hf__next_stamp(hf__stripe_at(region, place->stripe));
+    HF_POINT("tomb");
     hf__in_order();
     tombs->count++;
+    hf__in_order();
+}
+
+void hf__note_drop(const struct hf__region *region, const struct hf__place *place, uint64_t version) {
+    struct hf__stripe *header = hf__stripe_at(region, place->stripe);
+    if (version > header->newest_dropped)
+        header->newest_dropped = version;
     hf__in_order();
 }
 
@@ -41,13 +49,14 @@ void hf__tomb_all(const struct hf__region *region, uint32_t stripe) {
     hf__in_order();
 }
 
+/* A delete that was killed may have begun to write its tomb over the oldest, without counting it. */
 static bool deleted_since(const struct hf__tombs *tombs, uint64_t key_hash, uint64_t horizon) {
     if (tombs->cleared >= horizon)
         return true;
     for (uint32_t i = 0; i < HF__TOMBS && i < tombs->count; i++)
         if (tombs->tomb[i].stamp >= horizon && tombs->tomb[i].key_hash == key_hash)
             return true;
-    return tombs->count > HF__TOMBS && tombs->tomb[tombs->count % HF__TOMBS].stamp >= horizon;
+    return tombs->count >= HF__TOMBS + HF_PLANTED(TOMB_TRUSTED) && tombs->tomb[tombs->count % HF__TOMBS].stamp >= horizon;
 }
 
 int hf__guard(const struct hf__write *write, uint64_t horizon) {

@@ -130,6 +130,7 @@ uint64_t hf__deadline(uint32_t timeout_ms); /* as a moment of hf__monotonic_us *
 
 /* guard.c: may a value be stored that was computed from what was known when the stripe's stamps stood at `horizon`? */
 void hf__tomb(const struct hf__region *region, const struct hf__place *place); /* a delete is about to be committed */
+void hf__note_drop(const struct hf__region *region, const struct hf__place *place, uint64_t version); /* ... a drop */
 void hf__tomb_all(const struct hf__region *region, uint32_t stripe);
 uint64_t hf__horizon(const struct hf__region *region, uint32_t stripe);
 

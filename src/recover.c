@@ -34,7 +34,10 @@ static bool sound(const struct recovery *recovery, const struct hf__spot *spot) 
     return recovery->how != HF__RECOVER_VERIFY || hf__checksum_fits(recovery->region, &spot->view);
 }
 
+/* Should this repairer be killed, the next one knows that entries went. */
 static void drop(struct recovery *recovery, uint32_t slot) {
+    recovery->header->newest_dropped = UINT64_MAX;
+    hf__in_order();
     hf__publish(hf__slot_at(recovery->region, slot), 0);
     recovery->dropped++;
 }
@@ -247,7 +250,7 @@ static void store_counts(const struct recovery *recovery) {
  * what was deleted: everything before this moment. */
 static void forget_deletes(const struct recovery *recovery) {
     struct hf__stripe *header = recovery->header;
-    if (recovery->how != HF__RECOVER_VERIFY && recovery->dropped == 0)
+    if (recovery->how != HF__RECOVER_VERIFY && header->newest_dropped != UINT64_MAX)
         return;
     *hf__tombs_at(recovery->region, recovery->stripe) = (struct hf__tombs){ .cleared = header->next_stamp - 1 };
     header->newest_dropped = 0;

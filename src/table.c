@@ -89,9 +89,12 @@ void hf__unlink(const struct hf__region *region, const struct hf__place *place, 
     if (HF_PLANTED(OVERFLOW_EARLY))
         hf__unpass(region, place, spot->passed);
     HF_POINT("unlink");
+    if (emptied == HF__STEP_DROP && !HF_PLANTED(DROP_UNNOTED))
+        hf__note_drop(region, place, spot->view.version);
     hf__publish(hf__slot_at(region, spot->slot), 0);
-    if (emptied == HF__STEP_DROP && spot->view.version > header->newest_dropped)
-        header->newest_dropped = spot->view.version;
+    HF_POINT("unlinked");
+    if (emptied == HF__STEP_DROP && HF_PLANTED(DROP_UNNOTED))
+        hf__note_drop(region, place, spot->view.version);
     hf__step(header, emptied);
     if (!HF_PLANTED(OVERFLOW_EARLY))
         hf__unpass(region, place, spot->passed);

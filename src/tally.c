@@ -82,17 +82,19 @@ static void thread_ends(void *ending) {
     struct hf__thread *thread = ending, **link = &threads;
     lock();
     hand_in_all(thread, false);
-    while (*link != thread)
+    while (*link && *link != thread) /* process_ends may have been faster */
         link = &(*link)->next;
-    *link = thread->next;
+    if (*link)
+        *link = thread->next;
     thread->listed = false;
+    thread->ended = true; /* handlers of others that still read: who would take it off the list again? */
     unlock();
 }
 
 static bool list(struct hf__thread *thread) {
     if (thread->listed)
         return true;
-    if (!listable || !hf__take32(&list_lock))
+    if (!listable || (thread->ended && !HF_PLANTED(ENDED_LISTED)) || !hf__take32(&list_lock))
         return false;
     thread->listed = tss_set(key, thread) == thrd_success;
     if (thread->listed) {

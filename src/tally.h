@@ -20,6 +20,7 @@ struct hf__thread {
     uint32_t handed_ms[HF__TALLIED];
     uint32_t lane;
     bool listed;
+    bool ended; /* keeps nothing any more */
     struct hf__thread *next;
 };
 

@@ -154,6 +154,34 @@ static void threads(void) {
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
+/* A thread's own handlers of its end may read after ours, up to the last round of them. */
+static pthread_key_t late;
+static struct own_count late_count;
+
+static void read_late(void *rounds_left) {
+    read_some(store, 7, &late_count);
+    if ((uintptr_t)rounds_left > 1)
+        pthread_setspecific(late, (void *)((uintptr_t)rounds_left - 1));
+}
+
+static void *end_late(void *argument) {
+    (void)argument;
+    CHECK_EQ(pthread_setspecific(late, (void *)(uintptr_t)4), 0); /* PTHREAD_DESTRUCTOR_ITERATIONS */
+    read_some(store, 3, &late_count);
+    return NULL;
+}
+
+static void endings(void) {
+    pthread_t thread;
+    store = make("endings");
+    CHECK_EQ(pthread_key_create(&late, read_late), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, end_late, NULL), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    must_be(store, &late_count);
+    CHECK_RC(hf_close(&store), HF_OK);
+    pthread_key_delete(late);
+}
+
 /* ---- Forks and ends of processes ------------------------------------------------------------------------------------------ */
 
 static struct own_count *shared;
@@ -280,7 +308,7 @@ static void many(void) {
 }
 
 int test_run(int argc, char **argv) {
-    static const struct check_case cases[] = {{"calls", calls},   {"threads", threads},   {"forks", forks},
+    static const struct check_case cases[] = {{"calls", calls},   {"threads", threads},   {"endings", endings},   {"forks", forks},
                                               {"killed", killed}, {"readonly", readonly}, {"many", many}};
     rounds = check_number(argc, argv, "--rounds", 20);
     if (check_argument(argc, argv, "--rounds"))

@@ -327,7 +327,7 @@ int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"stampedes", stampedes}, {"crossed", crossed}, {"own-key", own_key}, {"strangers", strangers},
         {"cancelled", cancelled}, {"forked", forked}, {"threads", many_threads}, {"absent", fill_absent},
-        {"failed", fill_failed}, {"outdated", fill_outdated}, {"leases", fill_leases}, {"stale", fill_stale},
+        {"failed", fill_failed}, {"outdated", fill_outdated}, {"guarded", fill_guarded}, {"leases", fill_leases}, {"stale", fill_stale},
         {"early", fill_early}, {"refused", fill_refused}, {"raced", fill_raced}, {"killed", fill_killed},
     };
     unsigned rounds = (unsigned)check_number(argc, argv, "--rounds", 0);

@@ -245,6 +245,44 @@ void fill_outdated(void) {
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
+static int delete_another(void *store) {
+    CHECK_RC(hf_delete(store, "another", 7, 0), HF_NOTFOUND);
+    return 0;
+}
+
+static int touch_expired(void *store) {
+    CHECK_RC(hf_touch(store, "k", 1, 0), HF_NOTFOUND);
+    return 0;
+}
+
+/* `before` makes the value out of date; then a write of another kind is killed wherever it may be. */
+static void guard_killed(hf_store *store, void (*before)(hf_store *store), unsigned deletes, check_body *body) {
+    struct puppet *puppet = puppet_new();
+    struct hf_fill fill = {.value = "old", .value_len = 3};
+    struct hf_lease lease;
+    bool killed = true;
+    for (unsigned n = 1; killed; n++) {
+        CHECK_RC(hf_repair(store, NULL), HF_OK); /* forgets which deletes there were */
+        CHECK_RC(hf_fill_begin(store, "k", 1, NULL, &lease), HF_OK);
+        before(store);
+        delete_others(store, deletes);
+        killed = puppet_killed_at(puppet, n, body, store);
+        check_at("a writer killed at point %u, %s", n, puppet->point);
+        CHECK_RC(hf_fill_publish(store, "k", 1, &fill, &lease, NULL), HF_CHANGED);
+        check_value(store, "k", NULL);
+    }
+    check_sound(store);
+}
+
+void fill_guarded(void) {
+    struct hf_options options = check_small_store(0);
+    options.stripes = 1;
+    hf_store *store = check_create("guarded", options);
+    guard_killed(store, delete_absent, 30, delete_another);
+    guard_killed(store, put_that_expires, 0, touch_expired);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
 /* ---- Leases -------------------------------------------------------------------------------------------------------------- */
 
 static int find_published(void *store) {

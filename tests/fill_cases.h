@@ -7,6 +7,7 @@
 void fill_absent(void);   /* nothing is remembered as nothing                              */
 void fill_failed(void);   /* a function that fails                                         */
 void fill_outdated(void); /* a put or delete that came after the computation began         */
+void fill_guarded(void);  /* ... whose writer was killed                                   */
 void fill_leases(void);   /* begin, publish, cancel                                        */
 void fill_stale(void);    /* an expired value while another computes                       */
 void fill_early(void);    /* a value that is about to expire                               */

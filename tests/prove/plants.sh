@@ -107,10 +107,13 @@ plant FILL_STRANGER fill strangers
 plant FILL_NESTED_WAITS fill crossed
 plant FILL_UNGUARDED fill outdated
 plant TOMB_LOST fill outdated
+plant TOMB_TRUSTED fill guarded
+plant DROP_UNNOTED fill guarded
 plant FILL_KEPT fill cancelled
 plant FILL_UNREAD fill raced
 # Counters and who holds what.
 plant COUNTS_LOST counts threads
+plant ENDED_LISTED counts endings
 plant COUNTS_INHERITED counts forks
 plant LOCK_WORDS_TRUSTED held copied
 
