@@ -72,8 +72,8 @@
  *
  * Threads and signals. A handle may be used by any number of threads at once; hf_close only when no other call on it is running.
  * A call made from a signal handler that interrupted a call of the same thread never hangs: reads work, and a write of the
- * stripe that the interrupted call holds returns HF_ERR_REENTERED. hf_open, hf_close and fork() are not for signal handlers that
- * may interrupt hf_open or hf_close. A write from a handler that interrupted a write should be avoided all the same: a process
+ * stripe that the interrupted call holds returns HF_ERR_REENTERED. hf_open and hf_close, which allocate, are not for signal
+ * handlers, and neither is fork() where it may interrupt these. A write from a handler that interrupted a write should be avoided all the same: a process
  * killed in the few instructions in which the C library was just taking a lock would leave that lock held. No call changes the
  * signal mask, installs a handler, starts a thread or makes a child.
  *
@@ -531,9 +531,9 @@ struct hf_fill_options {
  * Results: HF_OK, HF_TRUNCATED as hf_get; meta->version 0: the value was computed but not stored, because a put or delete came
  * after the computation began, or there was no room. HF_STALE: as hf_get_stale, with HF_FILL_STALE. HF_NOTFOUND: fn said that
  * there is nothing, now or earlier. HF_ERR_TIMEOUT: another fills the key and was not done before the deadline; or a lock, as of
- * every write. HF_ERR_REENTERED: fn asked for its own key. HF_ERR_READONLY: the value is not there, and this handle cannot store
- * one. HF_ERR_TOOBIG, HF_ERR_ARGUMENT: also if what fn gave cannot be a value. What fn returned, if not HF_OK: nothing is stored,
- * and the next waiter tries.
+ * every write. HF_ERR_REENTERED: fn, or a signal handler that interrupted the fill, asked for the key that is just filled.
+ * HF_ERR_READONLY: the value is not there, and this handle cannot store one. HF_ERR_TOOBIG, HF_ERR_ARGUMENT: also if what fn gave
+ * cannot be a value. What fn returned, if not HF_OK: nothing is stored, and the next waiter tries.
  *
  * Kill: a filler that dies is replaced by a waiter at once; should that waiter die at the very moment when it is woken, by
  * another within 100 ms. A filler that is stopped delays the waiters until their deadline. Fork: a child that returns from fn

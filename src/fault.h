@@ -114,6 +114,9 @@
     X(TOMB_LOST,            "a delete is not remembered for those who compute") \
     X(TOMB_TRUSTED,         "the oldest tomb is believed to be whole") \
     X(DROP_UNNOTED,         "a drop is noted for those who compute only when it is done") \
+    X(FILL_DEPTH_LOST,      "a child forked in a fill counts its end as that of one it never began") \
+    X(FILL_OWN_AWAITED,     "a signal handler waits for the fill that it interrupted") \
+    X(RENEW_READS,          "who renews a value reads over the one that he will return if he fails") \
     X(FILL_KEPT,            "a fill that is cancelled keeps its lock") \
     X(FILL_STALE_IGNORED,   "who would take a stale value waits for a new one") \
     X(FILL_UNREAD,          "who gets a fill lock does not look for the value again") \

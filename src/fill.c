@@ -81,7 +81,7 @@ static int await(struct request *request, const struct hf__claim *claim) {
     int stale = look_stale(request);
     if (stale != HF_NOTFOUND)
         return stale;
-    if (request->deadline == 0)
+    if (request->deadline == 0 && !(request->options.flags & HF_FILL_NOWAIT))
         hf__tally(request->store->region, HF__TALLY_fill_waits, 1);
     if (request->deadline == 0)
         request->deadline = request->options.flags & HF_FILL_NOWAIT
@@ -98,10 +98,10 @@ static int claim_or_wait(struct request *request, struct hf__claim *claim) {
     int result = hf__fill_claim(request->store, &request->place, claim);
     if (result != HF_ERR_BUSY)
         return result == HF_OK ? HF_END : result;
+    if (hf__fill_is_own(claim) && (*depth() > 0 || !HF_PLANTED(FILL_OWN_AWAITED)))
+        return hf__fail(HF_ERR_REENTERED, "a function that fills a key, or a handler that interrupted a fill, asked for that key");
     if (*depth() == 0 || HF_PLANTED(FILL_NESTED_WAITS))
         return await(request, claim);
-    if (hf__fill_is_own(claim))
-        return hf__fail(HF_ERR_REENTERED, "a function that fills a key asked for that key");
     claim->fill = NULL;
     return HF_END;
 }
@@ -169,8 +169,10 @@ static int deliver(const struct request *request, const struct hf_fill *fill, co
     return fill->value_len > request->size ? HF_TRUNCATED : HF_OK;
 }
 
+/* A child that was forked by the function has neither the lock nor the depth. */
 static void drop_claim(void *claim) {
-    --*depth();
+    if (((const struct hf__claim *)claim)->pid == hf__pid || HF_PLANTED(FILL_DEPTH_LOST))
+        --*depth();
     if (!HF_PLANTED(FILL_KEPT))
         hf__fill_release(claim);
 }
@@ -224,28 +226,37 @@ static bool chosen_early(const struct request *request, const struct hf_meta *me
     return meta->ttl_ms * 1000 <= exponential() * scale_us / 1024;
 }
 
-/* The value is in the caller's hands already: whatever goes wrong, it stays. */
+static int look_or_compute(struct request *request, hf_fill_fn *fn, void *context, bool *computed) {
+    struct hf__claim claim;
+    bool filled;
+    int result = look_or_claim(request, &claim);
+    *computed = result == HF_END;
+    return *computed ? compute(request, &claim, fn, context, &filled) : result;
+}
+
+/* The value is in the caller's hands already: whatever goes wrong, it stays, and so nothing else is read into his buffer unless
+ * there is something newer. */
 static int renew(struct request *request, int found, hf_fill_fn *fn, void *context) {
     struct hf__claim claim;
-    uint64_t version = request->meta->version;
+    struct hf_meta now = { .version = 0 };
+    bool filled, absent;
     if (hf__fill_claim(request->store, &request->place, &claim) != HF_OK || !claim.fill)
         return found;
-    int again = look(request);
-    if (again == HF_END || (again >= 0 && request->meta->version == version)) {
-        bool filled;
-        int result = compute(request, &claim, fn, context, &filled);
-        return filled ? result : again == HF_END ? found : again;
+    int again = hf__get_known(request->store, request->key, request->key_len, NULL, 0, NULL, &now, &absent);
+    if (again >= 0 && now.version != 0 && now.version != request->meta->version) {
+        hf__fill_release(&claim);
+        return look_or_compute(request, fn, context, &filled);
     }
-    hf__fill_release(&claim);
-    return again;
+    if (HF_PLANTED(RENEW_READS))
+        look(request);
+    int result = compute(request, &claim, fn, context, &filled);
+    return filled ? result : found;
 }
 
 int hf_get_or_fill(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                    struct hf_meta *meta, hf_fill_fn *fn, void *context, const struct hf_fill_options *options) {
     struct request request;
-    struct hf__claim claim;
     struct hf_meta own;
-    bool filled;
     int result = prepare(&request, store, key, key_len, options);
     if (result == HF_OK && (!fn || (!buffer && size > 0)))
         result = hf__fail(HF_ERR_ARGUMENT, "hf_get_or_fill needs a function, and a buffer unless its size is 0");
@@ -255,10 +266,9 @@ int hf_get_or_fill(hf_store *store, const void *key, size_t key_len, void *buffe
     request.size = size;
     request.value_len = value_len;
     request.meta = meta ? meta : &own;
-    result = look_or_claim(&request, &claim);
-    if (result == HF_END)
-        return compute(&request, &claim, fn, context, &filled);
-    if (result >= 0 && chosen_early(&request, request.meta))
+    bool computed;
+    result = look_or_compute(&request, fn, context, &computed);
+    if (!computed && result >= 0 && chosen_early(&request, request.meta))
         return renew(&request, result, fn, context);
     return result;
 }

@@ -72,7 +72,6 @@ static int take(struct hf__claim *claim, struct hf__fill *fill, uint64_t now_us)
     if (!HF_PLANTED(FILL_NAMELESS))
         hf__publish(&fill->key_hash, name_of(claim->place.hash));
     claim->fill = fill;
-    claim->pid = hf__pid;
     hf__add32(&claim->store->region->fills, 1);
     HF_POINT("fill:claimed");
     return HF_OK;
@@ -114,7 +113,8 @@ static bool busy(struct hf__claim *claim, uint64_t now_us) {
 int hf__fill_claim(struct hf_store *store, const struct hf__place *place, struct hf__claim *claim) {
     struct hf__hold hold;
     uint64_t now_us = hf__monotonic_us();
-    *claim = (struct hf__claim){ .store = store, .place = *place, .horizon = hf__horizon(store->region, place->stripe) };
+    *claim = (struct hf__claim){ .store = store, .place = *place, .pid = hf__pid };
+    claim->horizon = hf__horizon(store->region, place->stripe);
     if (busy(claim, now_us))
         return HF_ERR_BUSY;
     HF_POINT("fill:claim");

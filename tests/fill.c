@@ -6,6 +6,7 @@
  *     fill [CASE...]
  *     fill --rounds N [--processes N] [--p99-ms MS]    stampedes whose first filler is killed, and how long the others waited
  */
+#include "fault.h"
 #include "fill_cases.h"
 
 #include <pthread.h>
@@ -205,6 +206,31 @@ static void own_key(void) {
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
+static hf_store *interrupted;
+static unsigned handled;
+
+/* As a signal handler would that came when the lock was just taken. */
+static void fill_again(const char *point) {
+    struct hf_fill_options options = HF_FILL_INIT;
+    char value[8];
+    options.wait_ms = 2000;
+    if (strcmp(point, "fill:claimed") != 0)
+        return;
+    hf__point_hook = NULL;
+    handled++;
+    CHECK_RC(hf_get_or_fill(interrupted, "k", 1, value, sizeof value, NULL, NULL, compute_inner, "x", &options),
+             HF_ERR_REENTERED);
+}
+
+static void handler(void) {
+    char value[8];
+    interrupted = check_create("handler", check_small_store(0));
+    hf__point_hook = fill_again;
+    CHECK_RC(hf_get_or_fill(interrupted, "k", 1, value, sizeof value, NULL, NULL, compute_inner, "v", NULL), HF_OK);
+    CHECK_EQ(handled, 1);
+    CHECK_RC(hf_close(&interrupted), HF_OK);
+}
+
 /* All fill locks are taken, by other keys. */
 static void strangers(void) {
     struct hf_options small = check_small_store(0);
@@ -284,10 +310,15 @@ static void forked(void) {
     pid_t child;
     int status = 0;
     struct hf_meta meta;
+    struct hf_lease lease;
+    struct hf_fill_options nowait = HF_FILL_INIT;
+    nowait.flags = HF_FILL_NOWAIT;
+    CHECK_RC(hf_fill_begin(store, "leased", 6, NULL, &lease), HF_OK);
     CHECK_RC(hf_get_or_fill(store, "k", 1, value, sizeof value, NULL, &meta, compute_in_two, &child, NULL), HF_OK);
     if (child == 0) {
         CHECK(memcmp(value, "child", 5) == 0 && meta.version == 0); /* the parent's came after its own began */
         CHECK_RC(hf_get_or_fill(store, "other", 5, value, sizeof value, NULL, NULL, compute_inner, "x", NULL), HF_OK);
+        CHECK_RC(hf_get_or_fill(store, "leased", 6, value, sizeof value, NULL, NULL, compute_inner, "y", &nowait), HF_ERR_TIMEOUT);
         CHECK_RC(hf_close(&store), HF_OK);
         _exit(0);
     }
@@ -325,7 +356,7 @@ static void many_threads(void) {
 
 int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
-        {"stampedes", stampedes}, {"crossed", crossed}, {"own-key", own_key}, {"strangers", strangers},
+        {"stampedes", stampedes}, {"crossed", crossed}, {"own-key", own_key}, {"handler", handler}, {"strangers", strangers},
         {"cancelled", cancelled}, {"forked", forked}, {"threads", many_threads}, {"absent", fill_absent},
         {"failed", fill_failed}, {"outdated", fill_outdated}, {"guarded", fill_guarded}, {"leases", fill_leases}, {"stale", fill_stale},
         {"early", fill_early}, {"refused", fill_refused}, {"raced", fill_raced}, {"killed", fill_killed},

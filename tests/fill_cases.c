@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What fills store and what they do not, and a filler's death at every named point: see fill_cases.h. */
+#include "fault.h"
 #include "fill_cases.h"
 #include "puppet.h"
 
@@ -354,11 +355,24 @@ void fill_stale(void) {
     CHECK_EQ(maker.calls, 1);
     CHECK_RC(hf_stats(store, &stats), HF_OK);
     CHECK_EQ(stats.fills, 2);
-    CHECK_EQ(stats.fill_waits, 1);
+    CHECK_EQ(stats.fill_waits, 0); /* none of them has waited */
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
 /* ---- Before it expires --------------------------------------------------------------------------------------------------- */
+
+static hf_store *renewed;
+
+/* When a caller was picked, another value comes and expires. */
+static void overtake_by_expired(const char *point) {
+    struct hf_put_options brief = HF_PUT_INIT;
+    brief.ttl_ms = 1;
+    if (strcmp(point, "fill:claim") != 0)
+        return;
+    hf__point_hook = NULL;
+    CHECK_RC(hf_put(renewed, "k", 1, "WRONG", 5, &brief, NULL), HF_OK);
+    check_sleep_ms(5);
+}
 
 void fill_early(void) {
     hf_store *store = check_create("early", check_small_store(0));
@@ -378,12 +392,18 @@ void fill_early(void) {
     for (int i = 0; i < 20 && maker.calls == 2; i++)
         CHECK_RC(get_k(store, &maker, NULL, &eager), HF_OK); /* the old value */
     CHECK_EQ(maker.calls, 3);
+    renewed = store;
+    for (int i = 0; i < 20 && maker.calls == 3; i++) {
+        hf__point_hook = overtake_by_expired;
+        CHECK_RC(get_k(store, &maker, NULL, &eager), HF_OK); /* the old value, which is in the buffer already */
+    }
+    CHECK_EQ(maker.calls, 4);
     maker.fill.ttl_ms = 0; /* for ever */
     maker.result = HF_OK;
-    CHECK_RC(hf_delete(store, "k", 1, 0), HF_OK);
+    CHECK(hf_delete(store, "k", 1, 0) >= 0);
     for (int i = 0; i < 20; i++)
         CHECK_RC(get_k(store, &maker, NULL, &eager), HF_OK);
-    CHECK_EQ(maker.calls, 4);
+    CHECK_EQ(maker.calls, 5);
     CHECK_RC(hf_close(&store), HF_OK);
 }
 

@@ -109,6 +109,9 @@ plant FILL_UNGUARDED fill outdated
 plant TOMB_LOST fill outdated
 plant TOMB_TRUSTED fill guarded
 plant DROP_UNNOTED fill guarded
+plant FILL_DEPTH_LOST fill forked
+plant FILL_OWN_AWAITED fill handler
+plant RENEW_READS fill early
 plant FILL_KEPT fill cancelled
 plant FILL_UNREAD fill raced
 # Counters and who holds what.
