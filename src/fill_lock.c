@@ -65,10 +65,14 @@ static bool try_lock(struct hf__fill *fill) {
     return error == 0 || error == EOWNERDEAD;
 }
 
-static int take(struct hf__claim *claim, struct hf__fill *fill, uint64_t now_us) {
+static int take(struct hf__claim *claim, struct hf__fill *fill) {
+    const struct hf__region *region = claim->store->region;
+    hf__stripe_at(region, claim->place.stripe)->filled = 1;
+    claim->horizon = hf__horizon(region, claim->place.stripe);
     hf__store(&fill->lease, 0);
     hf__store32(&fill->pid, hf__pid);
-    hf__store(&fill->since, now_us);
+    hf__store(&fill->horizon, claim->horizon);
+    hf__store(&fill->overtaken, 0);
     if (!HF_PLANTED(FILL_NAMELESS))
         hf__publish(&fill->key_hash, name_of(claim->place.hash));
     claim->fill = fill;
@@ -84,7 +88,7 @@ static int claim_one(struct hf__claim *claim, uint64_t now_us) {
     for (uint32_t i = 0; i < CHOICES; i++) {
         struct hf__fill *fill = claim->fill = choice(region, claim->place.hash, i);
         if (hf__observe(&fill->key_hash) == name)
-            return leased(fill, now_us) || !try_lock(fill) ? HF_ERR_BUSY : take(claim, fill, now_us);
+            return leased(fill, now_us) || !try_lock(fill) ? HF_ERR_BUSY : take(claim, fill);
     }
     for (uint32_t i = 0; i < 2 * CHOICES; i++) { /* that of a dead stranger last: his waiters sleep on it */
         struct hf__fill *fill = choice(region, claim->place.hash, i % CHOICES);
@@ -92,11 +96,34 @@ static int claim_one(struct hf__claim *claim, uint64_t now_us) {
         if ((died && i < CHOICES) || leased(fill, now_us) || !try_lock(fill))
             continue;
         if (!leased(fill, now_us))
-            return take(claim, fill, now_us);
+            return take(claim, fill);
         pthread_mutex_unlock(&fill->mutex);
     }
     claim->fill = HF_PLANTED(FILL_STRANGER) ? choice(region, claim->place.hash, 0) : NULL;
     return claim->fill ? HF_ERR_BUSY : HF_OK;
+}
+
+/* The lock that names the key; NULL. */
+static struct hf__fill *named(const struct hf__region *region, uint64_t key_hash) {
+    for (uint32_t i = 0; i < CHOICES; i++)
+        if (hf__observe(&choice(region, key_hash, i)->key_hash) == name_of(key_hash))
+            return choice(region, key_hash, i);
+    return NULL;
+}
+
+/* It may just have been taken by a stranger, whose fill is then called overtaken without need: never the other way round. */
+void hf__fill_overtake(const struct hf__region *region, const struct hf__place *place, uint64_t version) {
+    struct hf__fill *fill = hf__stripe_at(region, place->stripe)->filled ? named(region, place->hash) : NULL;
+    if (fill && version >= hf__load(&fill->horizon) && !HF_PLANTED(FILL_NOT_OVERTAKEN))
+        hf__store(&fill->overtaken, 1);
+}
+
+bool hf__fill_known(const struct hf__region *region, const struct hf__place *place, uint64_t horizon, bool *overtaken) {
+    struct hf__fill *fill = named(region, place->hash);
+    if (!fill || hf__load(&fill->horizon) != horizon || HF_PLANTED(FILL_UNKNOWN))
+        return false;
+    *overtaken = hf__load(&fill->overtaken) != 0;
+    return hf__observe(&fill->key_hash) == name_of(place->hash);
 }
 
 /* Without a lock: is somebody at it? */

@@ -10,7 +10,11 @@
  *   ... that was dropped since, to make room or because it expired: the stripe keeps the newest version it ever dropped;
  *   a delete, also of a key that is absent, is a tomb: its key's hash and stamp, in a ring of the latest deletes of the stripe.
  *
- * If so many deletes came since that the ring may have lost one, the answer is no. A wrong no costs another computation, and a
+ * Of these two the fill lock that names the key is told, too. While it does, it alone is asked: drops and deletes of other keys
+ * say nothing of this one, and in a busy cache there is one in every computation that takes long.
+ *
+ * Who has no such lock any more, or never had one, asks the stripe. If so many deletes came since that the ring may have lost one,
+ * the answer is no. A wrong no costs another computation, and a
  * wrong yes there is not: a tomb is written before its delete is committed, and all of it under the stripe's lock, under which
  * the question is asked, too. The horizon is read without the lock. It may be old, which says no more often.
  *
@@ -29,8 +33,10 @@ void hf__tomb(const struct hf__region *region, const struct hf__place *place) {
     uint64_t at = tombs->count % HF__TOMBS;
     if (HF_PLANTED(TOMB_LOST))
         return;
+    uint64_t stamp = hf__next_stamp(hf__stripe_at(region, place->stripe));
+    hf__fill_overtake(region, place, stamp);
     tombs->tomb[at].key_hash = place->hash;
-    tombs->tomb[at].stamp = hf__next_stamp(hf__stripe_at(region, place->stripe));
+    tombs->tomb[at].stamp = stamp;
     HF_POINT("tomb");
     hf__in_order();
     tombs->count++;
@@ -41,6 +47,7 @@ void hf__note_drop(const struct hf__region *region, const struct hf__place *plac
     struct hf__stripe *header = hf__stripe_at(region, place->stripe);
     if (version > header->newest_dropped)
         header->newest_dropped = version;
+    hf__fill_overtake(region, place, version);
     hf__in_order();
 }
 
@@ -51,8 +58,6 @@ void hf__tomb_all(const struct hf__region *region, uint32_t stripe) {
 
 /* A delete that was killed may have begun to write its tomb over the oldest, without counting it. */
 static bool deleted_since(const struct hf__tombs *tombs, uint64_t key_hash, uint64_t horizon) {
-    if (tombs->cleared >= horizon)
-        return true;
     for (uint32_t i = 0; i < HF__TOMBS && i < tombs->count; i++)
         if (tombs->tomb[i].stamp >= horizon && tombs->tomb[i].key_hash == key_hash)
             return true;
@@ -62,8 +67,11 @@ static bool deleted_since(const struct hf__tombs *tombs, uint64_t key_hash, uint
 int hf__guard(const struct hf__write *write, uint64_t horizon) {
     if (HF_PLANTED(FILL_UNGUARDED))
         return HF_OK;
-    bool put_since = write->spot.word != 0 && write->spot.view.version >= horizon;
-    if (put_since || write->stripe->newest_dropped >= horizon)
+    const struct hf__tombs *tombs = hf__tombs_at(write->region, write->place.stripe);
+    bool overtaken, put_since = write->spot.word != 0 && write->spot.view.version >= horizon;
+    if (put_since || tombs->cleared >= horizon)
         return HF_CHANGED;
-    return deleted_since(hf__tombs_at(write->region, write->place.stripe), write->place.hash, horizon) ? HF_CHANGED : HF_OK;
+    if (!hf__fill_known(write->region, &write->place, horizon, &overtaken))
+        overtaken = write->stripe->newest_dropped >= horizon || deleted_since(tombs, write->place.hash, horizon);
+    return overtaken ? HF_CHANGED : HF_OK;
 }

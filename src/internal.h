@@ -147,6 +147,10 @@ int hf__fill_claim(struct hf_store *store, const struct hf__place *place, struct
 bool hf__fill_is_own(const struct hf__claim *claim); /* of this thread, when it was busy */
 void hf__fill_wait(const struct hf__claim *claim, uint64_t until_us);
 void hf__fill_release(struct hf__claim *claim);
+/* Under the stripe's lock: a write of this version or stamp goes, of which guard.c has to know. */
+void hf__fill_overtake(const struct hf__region *region, const struct hf__place *place, uint64_t version);
+/* ... Is the claim of that horizon still the key's latest? Then *overtaken says all about it. */
+bool hf__fill_known(const struct hf__region *region, const struct hf__place *place, uint64_t horizon, bool *overtaken);
 struct hf__fill *hf__fill_of(const struct hf__region *region, uint64_t key_hash); /* the first of its four */
 uint64_t hf__fill_lease(struct hf__claim *claim, uint32_t lease_ms); /* in place of the lock */
 void hf__fill_lease_end(struct hf__fill *fill, uint64_t lease);

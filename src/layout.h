@@ -203,7 +203,7 @@ struct hf__stripe {
     uint32_t sweep;           /* the bucket that is looked at next for expired entries, ... */
     uint64_t lap_expiry;      /* ... and the first expiry seen since it was the first one   */
     uint32_t small_cursor;    /* where the search for a hole of the small ring begins       */
-    uint32_t spare;           /* zero */
+    uint32_t filled;          /* 1: a fill lock was claimed for a key of this stripe; never 0 again */
 };
 static_assert(sizeof(pthread_mutex_t) + sizeof(uint32_t) <= HF__LINE, "the mutex and its waiters have a line of their own");
 #define HF__MUTEX_SIZE sizeof(pthread_mutex_t)
@@ -228,11 +228,11 @@ struct hf__fill {
     uint64_t lease;       /* the number of the lease; 0: none. It ends by being set to 0, ...       */
     uint64_t lease_until; /* ... or at this moment, microseconds of CLOCK_MONOTONIC                 */
     uint64_t leases;      /* how many were given                                                    */
-    uint64_t since;       /* microseconds of CLOCK_MONOTONIC                                        */
+    uint64_t horizon;     /* the next stamp of the key's stripe when the key was claimed; since then ... */
     uint64_t took;        /* microseconds of the last fill under this lock                          */
     uint32_t pid;         /* of the holder                                                          */
     uint32_t turn;        /* a futex: grows when a lease ends                                       */
-    uint64_t reserved;
+    uint64_t overtaken;   /* ... 1: the key was deleted, or a put of it came and was dropped (guard.c)   */
 };
 static_assert(sizeof(struct hf__fill) == 2 * HF__LINE, "two lines");
 

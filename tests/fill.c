@@ -318,7 +318,8 @@ static void forked(void) {
     if (child == 0) {
         CHECK(memcmp(value, "child", 5) == 0 && meta.version == 0); /* the parent's came after its own began */
         CHECK_RC(hf_get_or_fill(store, "other", 5, value, sizeof value, NULL, NULL, compute_inner, "x", NULL), HF_OK);
-        CHECK_RC(hf_get_or_fill(store, "leased", 6, value, sizeof value, NULL, NULL, compute_inner, "y", &nowait), HF_ERR_TIMEOUT);
+        CHECK_RC(hf_get_or_fill(store, "leased", 6, value, sizeof value, NULL, NULL, compute_inner, "y", &nowait),
+                 HF_ERR_TIMEOUT);
         CHECK_RC(hf_close(&store), HF_OK);
         _exit(0);
     }
@@ -358,8 +359,9 @@ int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"stampedes", stampedes}, {"crossed", crossed}, {"own-key", own_key}, {"handler", handler}, {"strangers", strangers},
         {"cancelled", cancelled}, {"forked", forked}, {"threads", many_threads}, {"absent", fill_absent},
-        {"failed", fill_failed}, {"outdated", fill_outdated}, {"guarded", fill_guarded}, {"leases", fill_leases}, {"stale", fill_stale},
-        {"early", fill_early}, {"refused", fill_refused}, {"raced", fill_raced}, {"killed", fill_killed},
+        {"failed", fill_failed}, {"outdated", fill_outdated}, {"guarded", fill_guarded}, {"leases", fill_leases},
+        {"stale", fill_stale}, {"early", fill_early}, {"refused", fill_refused}, {"raced", fill_raced},
+        {"killed", fill_killed},
     };
     unsigned rounds = (unsigned)check_number(argc, argv, "--rounds", 0);
     if (rounds > 0)

@@ -8,15 +8,6 @@
 
 /* ---- A function that counts its calls ------------------------------------------------------------------------------------ */
 
-struct maker {
-    unsigned calls, done;
-    struct hf_fill fill;
-    int result;
-    void (*meanwhile)(hf_store *store); /* what others do while it computes */
-    hf_store *store;
-    unsigned takes_ms;
-};
-
 static struct maker *of_this_call;
 
 static void count_done(struct hf_fill *fill) {
@@ -36,11 +27,11 @@ static int make(void *context, const void *key, size_t key_len, struct hf_fill *
     return maker->result;
 }
 
-static struct maker making(const char *value) {
+struct maker making(const char *value) {
     return (struct maker){.fill = {.value = value, .value_len = strlen(value)}};
 }
 
-static int get_k(hf_store *store, struct maker *maker, struct hf_meta *meta, const struct hf_fill_options *options) {
+int get_k(hf_store *store, struct maker *maker, struct hf_meta *meta, const struct hf_fill_options *options) {
     char value[32];
     size_t length = 0;
     int result = hf_get_or_fill(store, "k", 1, value, sizeof value, &length, meta, make, maker, options);
@@ -141,146 +132,6 @@ void fill_refused(void) {
     CHECK_RC(get_k(store, &maker, &meta, NULL), HF_ERR_TOOBIG);
     free(large);
     CHECK_RC(hf_close(&reader), HF_OK);
-    CHECK_RC(hf_close(&store), HF_OK);
-}
-
-/* ---- Out of date --------------------------------------------------------------------------------------------------------- */
-
-static void delete_absent(hf_store *store) {
-    CHECK_RC(hf_delete(store, "k", 1, 0), HF_NOTFOUND);
-}
-
-static void put_later(hf_store *store) {
-    check_put(store, "k", "later");
-}
-
-static void put_and_delete(hf_store *store) {
-    check_put(store, "k", "later");
-    CHECK_RC(hf_delete(store, "k", 1, 0), HF_OK);
-}
-
-static void put_and_take(hf_store *store) {
-    char value[8];
-    check_put(store, "k", "later");
-    CHECK_RC(hf_take(store, "k", 1, value, sizeof value, NULL, NULL), HF_OK);
-}
-
-static void put_that_expires(hf_store *store) {
-    struct hf_put_options options = HF_PUT_INIT;
-    options.ttl_ms = 5;
-    CHECK_RC(hf_put(store, "k", 1, "later", 5, &options, NULL), HF_OK);
-    check_sleep_ms(10);
-}
-
-static void clear_all(hf_store *store) {
-    CHECK_RC(hf_clear(store), HF_OK);
-}
-
-static void delete_others(hf_store *store, unsigned count) {
-    for (unsigned i = 0; i < count; i++) {
-        char key[16];
-        int length = snprintf(key, sizeof key, "other-%u", i);
-        CHECK_RC(hf_delete(store, key, (size_t)length, 0), HF_NOTFOUND);
-    }
-}
-
-static void delete_few(hf_store *store) {
-    delete_others(store, 30);
-}
-
-static void delete_more_than_are_remembered(hf_store *store) {
-    delete_others(store, 32);
-}
-
-static void repair_all(hf_store *store) {
-    CHECK_RC(hf_repair(store, NULL), HF_OK);
-}
-
-static void put_other(hf_store *store) {
-    check_put(store, "other", "value");
-}
-
-static const struct {
-    const char *name;
-    void (*meanwhile)(hf_store *store);
-    const char *left; /* under the key */
-} interruptions[] = {
-    {"nothing", NULL, "computed"},
-    {"a put of another key", put_other, "computed"},
-    {"deletes of other keys", delete_few, "computed"},
-    {"a delete of the absent key", delete_absent, NULL},
-    {"a put", put_later, "later"},
-    {"a put and a delete", put_and_delete, NULL},
-    {"a put and a take", put_and_take, NULL},
-    {"a put that expired", put_that_expires, NULL},
-    {"a clear", clear_all, NULL},
-    {"a repair", repair_all, NULL},
-    {"too many deletes", delete_more_than_are_remembered, NULL},
-};
-
-void fill_outdated(void) {
-    struct hf_options options = check_small_store(0);
-    options.stripes = 1;
-    hf_store *store = check_create("outdated", options);
-    for (size_t i = 0; i < sizeof interruptions / sizeof *interruptions; i++) {
-        struct maker maker = making("computed");
-        struct hf_lease lease;
-        struct hf_meta meta;
-        bool stored = interruptions[i].left && strcmp(interruptions[i].left, "computed") == 0;
-        check_at("%s while a value is computed", interruptions[i].name);
-        CHECK_RC(i % 2 ? hf_clear(store) : hf_repair(store, NULL), HF_OK); /* what comes after either is not out of date */
-        CHECK(hf_delete(store, "k", 1, 0) >= 0);
-        maker.meanwhile = interruptions[i].meanwhile;
-        maker.store = store;
-        CHECK_RC(get_k(store, &maker, &meta, NULL), HF_OK);
-        CHECK((meta.version != 0) == stored);
-        check_value(store, "k", interruptions[i].left);
-        CHECK_RC(hf_clear(store), HF_OK);
-        CHECK_RC(hf_fill_begin(store, "k", 1, NULL, &lease), HF_OK);
-        if (interruptions[i].meanwhile)
-            interruptions[i].meanwhile(store);
-        CHECK_RC(hf_fill_publish(store, "k", 1, &maker.fill, &lease, NULL), stored ? HF_OK : HF_CHANGED);
-        check_value(store, "k", interruptions[i].left);
-    }
-    check_sound(store);
-    CHECK_RC(hf_close(&store), HF_OK);
-}
-
-static int delete_another(void *store) {
-    CHECK_RC(hf_delete(store, "another", 7, 0), HF_NOTFOUND);
-    return 0;
-}
-
-static int touch_expired(void *store) {
-    CHECK_RC(hf_touch(store, "k", 1, 0), HF_NOTFOUND);
-    return 0;
-}
-
-/* `before` makes the value out of date; then a write of another kind is killed wherever it may be. */
-static void guard_killed(hf_store *store, void (*before)(hf_store *store), unsigned deletes, check_body *body) {
-    struct puppet *puppet = puppet_new();
-    struct hf_fill fill = {.value = "old", .value_len = 3};
-    struct hf_lease lease;
-    bool killed = true;
-    for (unsigned n = 1; killed; n++) {
-        CHECK_RC(hf_repair(store, NULL), HF_OK); /* forgets which deletes there were */
-        CHECK_RC(hf_fill_begin(store, "k", 1, NULL, &lease), HF_OK);
-        before(store);
-        delete_others(store, deletes);
-        killed = puppet_killed_at(puppet, n, body, store);
-        check_at("a writer killed at point %u, %s", n, puppet->point);
-        CHECK_RC(hf_fill_publish(store, "k", 1, &fill, &lease, NULL), HF_CHANGED);
-        check_value(store, "k", NULL);
-    }
-    check_sound(store);
-}
-
-void fill_guarded(void) {
-    struct hf_options options = check_small_store(0);
-    options.stripes = 1;
-    hf_store *store = check_create("guarded", options);
-    guard_killed(store, delete_absent, 30, delete_another);
-    guard_killed(store, put_that_expires, 0, touch_expired);
     CHECK_RC(hf_close(&store), HF_OK);
 }
 

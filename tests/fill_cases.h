@@ -4,6 +4,18 @@
 /* What fill.c runs besides the stampedes: what fills store and what they do not, and deaths. */
 #include "check.h"
 
+/* A function that counts its calls, and what it gives: see fill_cases.c. */
+struct maker {
+    unsigned calls, done;
+    struct hf_fill fill;
+    int result;
+    void (*meanwhile)(hf_store *store); /* what others do while it computes */
+    hf_store *store;
+    unsigned takes_ms;
+};
+struct maker making(const char *value);
+int get_k(hf_store *store, struct maker *maker, struct hf_meta *meta, const struct hf_fill_options *options); /* key "k" */
+
 void fill_absent(void);   /* nothing is remembered as nothing                              */
 void fill_failed(void);   /* a function that fails                                         */
 void fill_outdated(void); /* a put or delete that came after the computation began         */

@@ -112,6 +112,8 @@ plant DROP_UNNOTED fill guarded
 plant FILL_DEPTH_LOST fill forked
 plant FILL_OWN_AWAITED fill handler
 plant RENEW_READS fill early
+plant FILL_NOT_OVERTAKEN fill outdated
+plant FILL_UNKNOWN fill outdated
 plant FILL_KEPT fill cancelled
 plant FILL_UNREAD fill raced
 # Counters and who holds what.
