@@ -69,6 +69,8 @@ static int take(struct hf__claim *claim, struct hf__fill *fill) {
     const struct hf__region *region = claim->store->region;
     hf__stripe_at(region, claim->place.stripe)->filled = 1;
     claim->horizon = hf__horizon(region, claim->place.stripe);
+    hf__store(&fill->key_hash, 0); /* first: hf__fill_known of the key that it named may be looking */
+    hf__fence_release();
     hf__store(&fill->lease, 0);
     hf__store32(&fill->pid, hf__pid);
     hf__store(&fill->horizon, claim->horizon);
@@ -123,6 +125,7 @@ bool hf__fill_known(const struct hf__region *region, const struct hf__place *pla
     if (!fill || hf__load(&fill->horizon) != horizon || HF_PLANTED(FILL_UNKNOWN))
         return false;
     *overtaken = hf__load(&fill->overtaken) != 0;
+    hf__fence_acquire();
     return hf__observe(&fill->key_hash) == name_of(place->hash);
 }
 

@@ -241,7 +241,11 @@ int hf__get_known(hf_store *store, const void *key, size_t key_len, void *buffer
 
 int hf_get_stale(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                  struct hf_meta *meta) {
-    return count(store, get(store, key, key_len, buffer, size, value_len, meta, true, NULL));
+    struct hf_meta own, *seen = meta ? meta : &own;
+    int result = get(store, key, key_len, buffer, size, value_len, seen, true, NULL);
+    bool expired = result == HF_TRUNCATED && seen->expires_ms != 0 && seen->ttl_ms == 0;
+    count(store, expired && !HF_PLANTED(STALE_UNMARKED) ? HF_STALE : result);
+    return result;
 }
 
 /* ---- Many keys ----------------------------------------------------------------------------------------------------------- */

@@ -308,8 +308,8 @@ static void many(void) {
 }
 
 int test_run(int argc, char **argv) {
-    static const struct check_case cases[] = {{"calls", calls},   {"threads", threads},   {"endings", endings},   {"forks", forks},
-                                              {"killed", killed}, {"readonly", readonly}, {"many", many}};
+    static const struct check_case cases[] = {{"calls", calls},   {"threads", threads}, {"endings", endings},   {"forks", forks},
+                                              {"killed", killed}, {"many", many},       {"readonly", readonly}};
     rounds = check_number(argc, argv, "--rounds", 20);
     if (check_argument(argc, argv, "--rounds"))
         argc -= 2;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What came while a value was computed, and whose writer was killed: no fill may bring back what is out of date. See fill_cases.h. */
+/* What came while a value was computed, and whose writer was killed: no fill may bring it back. See fill_cases.h. */
 #include "fill_cases.h"
 #include "puppet.h"
 
