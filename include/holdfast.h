@@ -561,8 +561,10 @@ HF_CHECKED int hf_fill_begin(hf_store *store, const void *key, size_t key_len, c
                              struct hf_lease *lease);
 
 /* Stores what was computed, and ends the lease. fill->done is not called. HF_CHANGED: a put or delete of the key came after
- * hf_fill_begin, or another's fill after the lease had ended: nothing is stored. Else as hf_put; the lease has ended in any case,
- * unless the arguments are refused. `version` may be NULL. */
+ * hf_fill_begin, or another's fill after the lease had ended, or a clear or a repair: nothing is stored. So it is if that is not
+ * known any more: the lock of a lease that has ended may be another's, and then a stripe remembers its last 31 deletes only, and
+ * that some entry was evicted, but not which. Else as hf_put; the lease has ended in any case, unless the arguments are refused.
+ * `version` may be NULL. */
 HF_CHECKED int hf_fill_publish(hf_store *store, const void *key, size_t key_len, const struct hf_fill *fill,
                                const struct hf_lease *lease, uint64_t *version);
 

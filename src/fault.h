@@ -119,6 +119,7 @@
     X(RENEW_READS,          "who renews a value reads over the one that he will return if he fails") \
     X(FILL_NOT_OVERTAKEN,   "a fill lock is not told that its key was deleted") \
     X(FILL_UNKNOWN,         "what becomes of other keys is held against a fill") \
+    X(DROPS_FORGOTTEN,      "who repairs after a repairer that was killed does not know that entries went") \
     X(FILL_KEPT,            "a fill that is cancelled keeps its lock") \
     X(FILL_STALE_IGNORED,   "who would take a stale value waits for a new one") \
     X(FILL_UNREAD,          "who gets a fill lock does not look for the value again") \

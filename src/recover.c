@@ -36,7 +36,8 @@ static bool sound(const struct recovery *recovery, const struct hf__spot *spot) 
 
 /* Should this repairer be killed, the next one knows that entries went. */
 static void drop(struct recovery *recovery, uint32_t slot) {
-    recovery->header->newest_dropped = UINT64_MAX;
+    if (!HF_PLANTED(DROPS_FORGOTTEN))
+        recovery->header->newest_dropped = UINT64_MAX;
     hf__in_order();
     hf__publish(hf__slot_at(recovery->region, slot), 0);
     recovery->dropped++;
@@ -250,9 +251,13 @@ static void store_counts(const struct recovery *recovery) {
  * what was deleted: everything before this moment. */
 static void forget_deletes(const struct recovery *recovery) {
     struct hf__stripe *header = recovery->header;
-    if (recovery->how != HF__RECOVER_VERIFY && header->newest_dropped != UINT64_MAX)
+    bool dropped = HF_PLANTED(DROPS_FORGOTTEN) ? recovery->dropped > 0 : header->newest_dropped == UINT64_MAX;
+    if (recovery->how != HF__RECOVER_VERIFY && !dropped)
         return;
+    header->newest_dropped = UINT64_MAX; /* until it is done: as in drop */
+    hf__in_order();
     *hf__tombs_at(recovery->region, recovery->stripe) = (struct hf__tombs){ .cleared = header->next_stamp - 1 };
+    hf__in_order();
     header->newest_dropped = 0;
 }
 

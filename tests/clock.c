@@ -169,6 +169,9 @@ static void stale_values(void) {
     stale_is(store, "empty", HF_STALE, "");
     CHECK_RC(hf_get_stale(store, "key", 3, &byte, 1, &length, &meta), HF_TRUNCATED);
     CHECK(byte == 'v' && length == 5 && meta.ttl_ms == 0 && meta.expires_ms == hf__now_ms());
+    struct hf_stats stats = HF_STATS_INIT;
+    CHECK_RC(hf_stats(store, &stats), HF_OK);
+    CHECK_EQ(stats.stale_hits, 3); /* one of them cut short */
     put("key", "newer", HOUR);
     stale_is(reader, "key", HF_OK, "newer");
     CHECK_RC(hf_get_stale(store, "key", 3, &byte, 1, &length, &meta), HF_TRUNCATED);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What came while a value was computed, and whose writer was killed: no fill may bring it back. See fill_cases.h. */
 #include "fill_cases.h"
+#include "internal.h"
 #include "puppet.h"
 
 static void delete_absent(hf_store *store) {
@@ -168,6 +169,31 @@ static void without_a_lock(hf_store *store, void (*meanwhile)(hf_store *store), 
     CHECK(hf_delete(store, "k", 1, 0) >= 0);
 }
 
+static int repair_it(void *store) {
+    repair_all(store);
+    return 0;
+}
+
+/* A put came, its value is damaged, and who repairs that is killed. */
+static void repairer_killed(hf_store *store) {
+    struct puppet *puppet = puppet_new();
+    struct hf_fill fill = {.value = "old", .value_len = 3};
+    struct hf_lease lease;
+    bool killed = true;
+    for (unsigned n = 1; killed; n++) {
+        CHECK_RC(hf_fill_begin(store, "k", 1, NULL, &lease), HF_OK);
+        put_later(store);
+        char *value = memmem(store->region->base, hf__mapped_size(&store->region->geometry), "later", 5);
+        CHECK(value != NULL);
+        memset(value, 'X', 5);
+        killed = puppet_killed_at(puppet, n, repair_it, store);
+        check_at("a repairer killed at point %u, %s", n, puppet->point);
+        CHECK_RC(hf_fill_publish(store, "k", 1, &fill, &lease, NULL), HF_CHANGED);
+        repair_all(store);
+        CHECK(hf_delete(store, "k", 1, 0) >= 0);
+    }
+}
+
 void fill_guarded(void) {
     struct hf_options options = check_small_store(0);
     options.stripes = 1;
@@ -178,6 +204,7 @@ void fill_guarded(void) {
     without_a_lock(store, put_and_delete, HF_CHANGED);
     without_a_lock(store, delete_many, HF_CHANGED);
     without_a_lock(store, put_other_that_expires, HF_CHANGED);
+    repairer_killed(store);
     for (int locked = 0; locked < 2; locked++) {
         guard_killed(store, locked, delete_absent, 30, delete_another);
         guard_killed(store, locked, put_that_expires, 0, touch_expired);

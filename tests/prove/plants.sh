@@ -114,6 +114,7 @@ plant FILL_OWN_AWAITED fill handler
 plant RENEW_READS fill early
 plant FILL_NOT_OVERTAKEN fill outdated
 plant FILL_UNKNOWN fill outdated
+plant DROPS_FORGOTTEN fill guarded
 plant FILL_KEPT fill cancelled
 plant FILL_UNREAD fill raced
 # Counters and who holds what.
