@@ -283,7 +283,7 @@ static int run_command(int argc, char **argv) {
 
 const struct command command_bench = {
     .name = "bench",
-    .group = GROUP_HEALTH,
+    .group = GROUP_TRIAL,
     .summary = "measure speed, beside the limits of the machine",
     .operands = "[STORE]",
     .about = "Measures a store on this machine, and in the same run, in turn with it, what no store could beat: a memory limit\n"

@@ -49,7 +49,7 @@ static const struct option_spec incr_options[] = {
     {.name = "initial", .kind = OPTION_INTEGER, .argument = "N", .target = &wanted.initial,
      .help = "what an absent key counts from (default 0)"},
     {.name = "ttl", .kind = OPTION_TTL, .argument = "T", .target = &wanted.ttl_ms,
-     .help = "a counter that is made now expires after T, or never; 0, the default: as the store was made"},
+     .help = "a counter that is made now expires after T, or never (default 0: as the store was made)"},
     {.name = "if-present", .kind = OPTION_SWITCH, .target = &wanted.if_present, .help = "only if there is such a key"},
     HEX_OPTION("KEY is in hexadecimal"),
     {.name = NULL},
@@ -127,14 +127,14 @@ static int touch(int argc, char **argv) {
 
 static const struct option_spec touch_options[] = {
     {.name = "ttl", .kind = OPTION_TTL, .argument = "T", .target = &wanted.new_ttl_ms,
-     .help = "the entry expires after T, as in 1500ms, 1.5s, 10m, 2h, 7d; or never; 0: as the store was made"},
+     .help = "from now on: as in 1500ms, 1.5s, 10m, 7d; or never; 0: as the store was made"},
     HEX_OPTION("KEY is in hexadecimal"),
     {.name = NULL},
 };
 
 const struct command command_touch = {
     .name = "touch",
-    .group = GROUP_CHANGE,
+    .group = GROUP_TIME,
     .summary = "give an entry a new time to live",
     .operands = "STORE KEY --ttl T",
     .about = "Sets when the entry of KEY expires. Value, flags and version stay.\n",
@@ -177,7 +177,7 @@ static const struct option_spec ttl_options[] = {HEX_OPTION("KEY is in hexadecim
 
 const struct command command_ttl = {
     .name = "ttl",
-    .group = GROUP_CHANGE,
+    .group = GROUP_TIME,
     .summary = "print how long an entry has left to live",
     .operands = "STORE KEY",
     .about = "Prints how long the entry of KEY has left to live, in milliseconds as in 59999ms, or never: what the --ttl of\n"
@@ -232,7 +232,7 @@ static int expire(int argc, char **argv) {
 
 const struct command command_expire = {
     .name = "expire",
-    .group = GROUP_CHANGE,
+    .group = GROUP_TIME,
     .summary = "remove the entries that have expired",
     .operands = "STORE",
     .about = "Removes every entry whose time is over, and prints how many. Without it their room is reused as it is needed.\n",

@@ -216,7 +216,7 @@ static int run_command(int argc, char **argv) {
 
 const struct command command_chaos = {
     .name = "chaos",
-    .group = GROUP_HEALTH,
+    .group = GROUP_TRIAL,
     .summary = "kill processes at random and verify that nothing is lost",
     .operands = "STORE",
     .about = "Processes with one or more threads do everything that can be done to keys of STORE, others read and scan it, and\n"

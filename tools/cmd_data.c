@@ -63,7 +63,7 @@ static int put(int argc, char **argv) {
 
 static const struct option_spec put_options[] = {
     {.name = "ttl", .kind = OPTION_TTL, .argument = "T", .target = &wanted.ttl_ms,
-     .help = "the entry expires after T, as in 1500ms, 1.5s, 10m, 2h, 7d; or never; 0, the default: as the store was made"},
+     .help = "expires after T, as in 1500ms, 1.5s, 10m, 7d, or never (default 0: as the store was made)"},
     {.name = "flags", .kind = OPTION_NUMBER, .argument = "N", .target = &wanted.flags, .high = UINT32_MAX,
      .help = "a number to keep with the value"},
     {.name = "if-absent", .kind = OPTION_SWITCH, .target = &wanted.if_absent, .help = "only if there is no such key"},

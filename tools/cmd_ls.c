@@ -135,7 +135,7 @@ static const char *mode_of(const struct found *found) {
 static void print_found_json(const struct found *found, const struct mapped *maps) {
     fputs("{\"name\":", stdout);
     json_print_bytes(found->name, strlen(found->name));
-    printf(",\"size\":%" PRIu64 ",\"mode\":\"%s\"", found->size, mode_of(found));
+    printf(",\"file_size\":%" PRIu64 ",\"mode\":\"%s\"", found->size, mode_of(found));
     if (found->result == HF_OK)
         printf(",\"entries\":%" PRIu64 ",\"used\":%.4f", found->stats.entries, used_share(found));
     printf(",\"writer_attached\":%s,\"writers_seen\":%u,\"readers_seen\":%u,\"state\":",

@@ -253,7 +253,7 @@ static int run_memo(int argc, char **argv) {
 
 static const struct option_spec memo_options[] = {
     {.name = "ttl", .kind = OPTION_TTL, .argument = "T", .target = &wanted.ttl_ms,
-     .help = "keep it for T, as in 1500ms, 10m, 1h; or never; 0, the default: as the store was made"},
+     .help = "keep it for T, as in 1500ms, 10m, 1h, or never let it expire (default 0: as the store was made)"},
     {.name = "stale", .kind = OPTION_TTL, .argument = "T", .target = &wanted.stale_ms,
      .help = "while another runs it anew, print what expired at most T ago"},
     {.name = "wait", .kind = OPTION_TTL, .argument = "T", .target = &wanted.wait_ms, .low = 1,

@@ -241,7 +241,7 @@ static const struct option_spec replay_options[] = {
 
 const struct command command_replay = {
     .name = "replay",
-    .group = GROUP_HEALTH,
+    .group = GROUP_TRIAL,
     .summary = "tell how a cache would serve a trace",
     .operands = "TRACE",
     .about = "Replays a trace against a temporary store in mode cache: for each request a get, and a put if it misses.\n"

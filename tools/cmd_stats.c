@@ -41,11 +41,11 @@ static double hit_ratio(const struct hf_stats *stats) {
 }
 
 static void print_words(const struct sample *sample) {
-#define PRINT_STAT(name, text) printf("%-12s %20" PRIu64 "  %s\n", #name, sample->stats.name, text);
+#define PRINT_STAT(name, text) printf("%-15s %20" PRIu64 "  %s\n", #name, sample->stats.name, text);
     HF_STATS(PRINT_STAT)
 #undef PRINT_STAT
     if (sample->stats.hits + sample->stats.misses > 0)
-        printf("%-12s %18.1f %%  %s\n", "hit_ratio", 100 * hit_ratio(&sample->stats), "hits of all reads");
+        printf("%-15s %18.1f %%  %s\n", "hit_ratio", 100 * hit_ratio(&sample->stats), "hits of all reads");
 }
 
 static void print_json(const struct sample *sample) {
@@ -147,8 +147,8 @@ const struct command command_stats = {
     .operands = "STORE...",
     .about = "Prints what is in stores and what was done to them, by all processes that ever used them. Needs only read\n"
              "permission.\n"
-             "A thread hands in what it has read about once a second, or after 255 reads; what it had not is lost when its\n"
-             "process is killed. Reads of read-only handles are not counted, as those of this tool.\n",
+             "A thread hands in what it has counted about once a second, at the latest after 256 hits or misses; what it had\n"
+             "not is lost when its process is killed. Reads of read-only handles, as those of this tool, are not counted.\n",
     .examples = "holdfast stats users.hf\n"
                 "holdfast stats users.hf --json | jq .hit_ratio\n"
                 "holdfast stats /dev/shm/*.hf --prometheus >holdfast.prom.new && mv holdfast.prom.new holdfast.prom\n",

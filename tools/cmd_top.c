@@ -139,7 +139,7 @@ static void show_counters(const struct top *top, struct frame *frame) {
     size_t most = frame->columns / COUNTER_WIDTH, length = 0, cells = 0;
     most = most < 1 ? 1 : most > 4 ? 4 : most;
 #define SHOW(name, text) \
-    length += (size_t)snprintf(row + length, sizeof row - length, "%-13s %9.0f/s %12" PRIu64 "  ", #name, \
+    length += (size_t)snprintf(row + length, sizeof row - length, "%-15s %8.0f/s %11" PRIu64 "  ", #name, \
                                rate(top, top->now.stats.name, top->before.stats.name), top->now.stats.name); \
     if (++cells == most) { \
         line(frame, "%s", row); \

@@ -12,15 +12,14 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_create, &command_info,   &command_ls,     &command_rm,                                     /* store    */
-    &command_put,    &command_get,    &command_exists, &command_take,   &command_del,                   /* data     */
-    &command_memo,                                                                                      /*          */
-    &command_incr,   &command_append, &command_touch,  &command_ttl,    &command_clear,                 /* change   */
-    &command_expire,                                                                                    /*          */
-    &command_keys,   &command_count,  &command_watch,                                                   /* list     */
-    &command_dump,   &command_load,   &command_import, &command_copy,                                   /* transfer */
-    &command_stats,  &command_top,    &command_locks,  &command_log,    &command_check,                 /* health   */
-    &command_repair, &command_chaos,  &command_bench,  &command_replay,                                 /*          */
+    &command_create, &command_info,   &command_ls,     &command_rm,                                      /* store    */
+    &command_put,    &command_get,    &command_exists, &command_take,  &command_del,    &command_memo,   /* data     */
+    &command_incr,   &command_append, &command_clear,                                                    /* change   */
+    &command_ttl,    &command_touch,  &command_expire,                                                   /* time     */
+    &command_keys,   &command_count,  &command_watch,                                                    /* list     */
+    &command_dump,   &command_load,   &command_import, &command_copy,                                    /* transfer */
+    &command_stats,  &command_top,    &command_locks,  &command_log,   &command_check,  &command_repair, /* health   */
+    &command_bench,  &command_replay, &command_chaos,                                                    /* trial    */
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -36,12 +35,14 @@ static const struct command *find_command(const char *name) {
 
 static void print_overview(FILE *to) {
     static const char *const titles[GROUP_COUNT] = {
-        [GROUP_STORE] = "Make a store, and see what it is",
+        [GROUP_STORE] = "Make and remove stores",
         [GROUP_DATA] = "Store and fetch",
         [GROUP_CHANGE] = "Change in place",
-        [GROUP_LIST] = "List",
+        [GROUP_TIME] = "Times to live",
+        [GROUP_LIST] = "List and watch",
         [GROUP_TRANSFER] = "Move data in and out",
         [GROUP_HEALTH] = "Health",
+        [GROUP_TRIAL] = "Measure and try out",
     };
     fputs("usage: holdfast COMMAND STORE [OPERAND...] [OPTION...]\n\n"
           "A key-value store that many processes share through one file, and that a killed process cannot hurt.\n",
@@ -58,6 +59,8 @@ static void print_overview(FILE *to) {
           to);
 }
 
+enum { OPTION_COLUMN = 26 }; /* the widest option whose help stands on the same line */
+
 static void print_options(const struct option_spec *option) {
     for (; option && option->name; option++) {
         char left[64];
@@ -66,7 +69,10 @@ static void print_options(const struct option_spec *option) {
             snprintf(letter, sizeof letter, "-%c, ", option->letter);
         snprintf(left, sizeof left, "%s--%s%s%s", letter, option->name, option->argument ? " " : "",
                  option->argument ? option->argument : "");
-        printf("  %-26s  %s\n", left, option->help);
+        if (strlen(left) <= OPTION_COLUMN)
+            printf("  %-*s  %s\n", OPTION_COLUMN, left, option->help);
+        else
+            printf("  %s\n  %*s  %s\n", left, OPTION_COLUMN, "", option->help);
     }
 }
 
@@ -80,10 +86,13 @@ static void print_indented(const char *text) {
 }
 
 static int print_help(const struct command *command) {
-    printf("usage: holdfast %s %s [OPTION...]\n\n%s\nOptions:\n", command->name, command->operands, command->about);
+    const char *rest = strstr(command->operands, " -- "); /* after which there are no options */
+    int length = rest ? (int)(rest - command->operands) : (int)strlen(command->operands);
+    printf("usage: holdfast %s %.*s [OPTION...]%s\n\n%s\nOptions:\n", command->name, length, command->operands,
+           rest ? rest : "", command->about);
     print_options(command->options);
     print_options(common_options(command));
-    fputs("\nEXAMPLES\n", stdout);
+    fputs("\nExamples:\n", stdout);
     print_indented(command->examples);
     return TOOL_DONE;
 }

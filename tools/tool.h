@@ -26,7 +26,17 @@ enum exit_code {
 
 /* ---- Commands: main.c ---------------------------------------------------------------------------------------------------- */
 
-enum command_group { GROUP_STORE, GROUP_DATA, GROUP_CHANGE, GROUP_LIST, GROUP_TRANSFER, GROUP_HEALTH, GROUP_COUNT };
+enum command_group {
+    GROUP_STORE,
+    GROUP_DATA,
+    GROUP_CHANGE,
+    GROUP_TIME,
+    GROUP_LIST,
+    GROUP_TRANSFER,
+    GROUP_HEALTH,
+    GROUP_TRIAL,
+    GROUP_COUNT
+};
 
 /* What an option takes, and the type of the variable at `target`. The variable's initial value is the default. */
 enum option_kind {
@@ -70,11 +80,11 @@ struct command {
 
 extern const struct command command_create, command_info, command_ls, command_rm;
 extern const struct command command_put, command_get, command_exists, command_take, command_del, command_memo;
-extern const struct command command_incr, command_append, command_touch, command_ttl, command_clear;
+extern const struct command command_incr, command_append, command_clear, command_ttl, command_touch, command_expire;
 extern const struct command command_keys, command_count, command_watch;
 extern const struct command command_dump, command_load, command_import, command_copy;
 extern const struct command command_stats, command_top, command_locks, command_log, command_check, command_repair;
-extern const struct command command_chaos, command_bench, command_expire, command_replay;
+extern const struct command command_bench, command_replay, command_chaos;
 
 /* ---- Options: options.c, numbers.c ---------------------------------------------------------------------------------------- */
 

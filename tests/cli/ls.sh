@@ -28,8 +28,8 @@ out_has '^two  *cache  *2\.0 MiB  *1  *0 %  *0  *0  idle$'
 out_has '^broken  *?  *1020\.0 KiB  *?  *?  *0  *0  the superblock is damaged'
 run 0 ls "$dir/d" --json
 equal "$(wc -l <"$dir/out")" 3
-out_has '^{"name":"two","size":[0-9]*,"mode":"cache","entries":1,"used":0\.0[0-9]*,"writer_attached":false,.*"state":"idle"}$'
-out_has '^{"name":"broken","size":[0-9]*,"mode":"?","writer_attached":false,'
+out_has '^{"name":"two","file_size":[0-9]*,"mode":"cache","entries":1,"used":0\.0[0-9]*,"writer_attached":false,.*"state":"idle"}$'
+out_has '^{"name":"broken","file_size":[0-9]*,"mode":"?","writer_attached":false,'
 run 3 ls "$dir/none"
 err_has "^holdfast: $dir/none: No such file"
 

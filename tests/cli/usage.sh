@@ -28,7 +28,7 @@ for command in $commands; do
     run 0 "$command" --help
     silent
     out_has "^usage: holdfast $command \(\[*STORE\|TRACE\|\[DIR\]\)"
-    out_has '^EXAMPLES$'
+    out_has '^Examples:$'
     out_has "^  .*holdfast $command "
     cp "$dir/out" "$dir/help"
     run 0 "$command" -h
