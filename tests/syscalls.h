@@ -2,8 +2,8 @@
 #ifndef SYSCALLS_H
 #define SYSCALLS_H
 /*
- * What syscalls.c (one call between two marks, and what it left behind) and syscalls_calls.c (the calls) tell each other.
- * It knows the public header only.
+ * What syscalls.c (one call between two marks, and what it left behind) and syscalls_calls.c and syscalls_whole.c (the calls)
+ * tell each other. It knows the public header only.
  */
 #include <holdfast.h>
 #include <stdbool.h>
@@ -32,6 +32,24 @@ struct call {
     bool (*before)(struct stage *stage); /* NULL: nothing. False: the stage is broken */
     void (*after)(struct stage *stage);  /* NULL: nothing but closing the stores      */
 };
+
+/* syscalls_calls.c */
+int open_with(hf_store **store, const char *path, uint32_t flags);
+int open_rw(struct stage *stage);
+
+/* syscalls_whole.c */
+int sync_it(struct stage *stage);
+int copy(struct stage *stage);
+bool before_replace(struct stage *stage);
+int copy_over(struct stage *stage);
+int check(struct stage *stage);
+int repair(struct stage *stage);
+int info(struct stage *stage);
+bool before_stale(struct stage *stage);
+int info_of_stale(struct stage *stage);
+int stats(struct stage *stage);
+int recoveries(struct stage *stage);
+int locks(struct stage *stage);
 
 extern const struct call calls[];
 extern const unsigned call_count;

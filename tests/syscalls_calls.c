@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every call of the library, for syscalls.c: once for each way it takes through the kernel. A call that meets another process
- * (a second writer, the holder of a lock, a dead owner) makes it before the mark and ends it after. Links with the test build
- * of the library, whose named points (fault.h) tell when a lock is held.
+ * Every call of the library, for syscalls.c: once for each way it takes through the kernel (those about the whole store are in
+ * syscalls_whole.c). A call that meets another process (a second writer, the holder of a lock, a dead owner) makes it before
+ * the mark and ends it after. Links with the test build of the library, whose named points (fault.h) tell when a lock is held.
  */
 #include "fault.h"
 #include "syscalls.h"
@@ -84,7 +84,7 @@ static hf_store *open_as_writer(const struct stage *stage) {
 
 /* ---- Open and close ------------------------------------------------------------------------------------------------------- */
 
-static int open_with(hf_store **store, const char *path, uint32_t flags) {
+int open_with(hf_store **store, const char *path, uint32_t flags) {
     struct hf_options options = HF_OPTIONS_INIT;
     options.flags = flags;
     options.timeout_ms = 2000;
@@ -92,7 +92,7 @@ static int open_with(hf_store **store, const char *path, uint32_t flags) {
     return hf_open(store, path, &options);
 }
 
-static int open_rw(struct stage *stage) {
+int open_rw(struct stage *stage) {
     return open_with(&stage->store, stage->path, 0);
 }
 
@@ -357,84 +357,6 @@ static bool before_recovery(struct stage *stage) {
 static void after_recovery(struct stage *stage) {
     (void)stage;
     munmap(turn, sizeof *turn);
-}
-
-/* ---- Whole store ---------------------------------------------------------------------------------------------------------- */
-
-static int sync_it(struct stage *stage) {
-    return hf_sync(stage->store);
-}
-
-static int copy(struct stage *stage) {
-    return hf_copy(stage->store, stage->made, NULL);
-}
-
-static bool before_replace(struct stage *stage) {
-    static const char text[] = "here before";
-    int fd = open(stage->made, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write(fd, text, sizeof text) == sizeof text;
-    return fd >= 0 && close(fd) == 0 && written;
-}
-
-static int copy_over(struct stage *stage) {
-    struct hf_copy_options options = HF_COPY_INIT;
-    options.replace = 1;
-    return hf_copy(stage->store, stage->made, &options);
-}
-
-static int check(struct stage *stage) {
-    struct hf_report report = {.entries = 0};
-    int result = hf_check(stage->store, NULL, &report);
-    EXPECT(stage, result != HF_OK || report.entries == 11);
-    return result;
-}
-
-static int repair(struct stage *stage) {
-    struct hf_report report = {.entries = 0};
-    int result = hf_repair(stage->store, &report);
-    EXPECT(stage, result != HF_OK || (report.entries == 11 && report.dropped == 0));
-    return result;
-}
-
-static int info(struct stage *stage) {
-    struct hf_info about = HF_INFO_INIT;
-    int result = hf_info(stage->store, &about);
-    EXPECT(stage, result != HF_OK || (about.max_value == 4096 && !about.stale));
-    return result;
-}
-
-/* A copy that loses its name while it is open. */
-static bool before_stale(struct stage *stage) {
-    return open_rw(stage) == HF_OK && hf_copy(stage->store, stage->made, NULL) == HF_OK && hf_close(&stage->store) == HF_OK &&
-           open_with(&stage->store, stage->made, 0) == HF_OK && unlink(stage->made) == 0;
-}
-
-static int info_of_stale(struct stage *stage) {
-    struct hf_info about = HF_INFO_INIT;
-    int result = hf_info(stage->store, &about);
-    EXPECT(stage, result != HF_OK || about.stale);
-    return result;
-}
-
-static int stats(struct stage *stage) {
-    struct hf_stats counters = HF_STATS_INIT;
-    int result = hf_stats(stage->store, &counters);
-    EXPECT(stage, result != HF_OK || counters.entries == 11);
-    return result;
-}
-
-static int recoveries(struct stage *stage) {
-    size_t number;
-    struct hf_recovery recovery;
-    return hf_recoveries(stage->store, &recovery, 1, &number);
-}
-
-static int locks(struct stage *stage) {
-    size_t number = 99;
-    struct hf_lock lock;
-    int result = hf_locks(stage->store, &lock, 1, &number);
-    EXPECT(stage, result != HF_OK || number == 0);
-    return result;
 }
 
 /* ---- Fill and wait -------------------------------------------------------------------------------------------------------- */
