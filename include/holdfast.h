@@ -21,6 +21,10 @@
  * robust mutexes; readers take no lock. A process killed in the middle of an update leaves the old value or the new one; the
  * next writer of that stripe repairs what the dead one left and goes on.
  *
+ * A store keeps what it was given until it is told otherwise, or is a cache, which evicts entries when it is full. The sections
+ * stand in the order of use: Results; Open, create, close; Read; Write; Fill (who computes a missing value); Wait (for a change);
+ * Scan and count; Whole store (disk, snapshot, check, repair); Information (sizes, counters, locks, recoveries).
+ *
  * Guarantees
  *
  *   A  Atomic. Whatever instruction a process is killed at, every key has its old value or its new value.
@@ -28,9 +32,10 @@
  *      death of any or all processes, until it is overwritten, deleted, expired or (cache mode) evicted.
  *   C  No hang. No death of any process, holding anything, blocks others for longer than the kernel takes to end that process (a
  *      core dump counts) plus the repair of one stripe. A stopped lock holder delays writers of its stripe only, and no longer
- *      than hf_options.timeout_ms.
+ *      than hf_options.timeout_ms. A dead filler is replaced by one who waits for its value, and a wake-up that a dead writer
+ *      took along is made up for within 250 ms.
  *   D  Readers are free. hf_get takes no lock, never waits for a dead or stopped process, and returns a complete value.
- *   E  Read-only is really read-only. A handle opened with HF_RDONLY needs only read permission, writes nothing and takes no
+ *   E  Read-only is really read-only. A handle opened with HF_RDONLY needs read permission only, writes nothing and takes no
  *      lock of any kind: it works for another user, on a read-only mount, and from another PID namespace.
  *   F  Machine crash. After power loss a value that is returned was really stored under that key (every entry carries a
  *      checksum); it may be missing, older, or one deleted since. hf_copy makes a snapshot that is complete and on disk.
@@ -62,7 +67,20 @@
  *   - Children made by clone() without the C library's fork() must not use a handle: their thread id is not known to it.
  *   - An expiry is a moment of CLOCK_REALTIME, fixed when the entry is written: a clock set forwards by an hour expires entries
  *     an hour early, one set back keeps them an hour longer, and shows again those that had expired since, unless they were
- *     removed. A clock before 1970 is taken for 1970. Deadlines, such as hf_options.timeout_ms, do not depend on that clock.
+ *     removed. A clock before 1970 is taken for 1970. Deadlines, such as hf_options.timeout_ms, and leases do not depend on that
+ *     clock. Remedy: let the clock be slewed, not set.
+ *   - Nothing keeps an expired value for hf_get_stale: it goes when its room is needed. Remedy: put the new value straight over
+ *     it, and make the store large enough that what expires is not missed.
+ *   - A lease (hf_fill_begin) is no lock: if its holder dies, others wait until it ends. Remedy: hf_get_or_fill, whose filler is
+ *     replaced at once, or a short lease_ms.
+ *   - More fills at once than a store has locks for (8 a stripe, but 16 to 256 in all, four of which a key may use) are done
+ *     without sharing: a value may then be computed by several. It is never stored out of date.
+ *   - Changes of one key that follow each other fast are one change to those who wait (hf_wait, hf_wait_any); the last state is
+ *     never missed. Remedy: a key for each event, or hf_append.
+ *   - A read-only handle is woken by nobody and looks every 20 ms; its reads are counted for itself alone. Remedy: a handle that
+ *     may write.
+ *   - What a killed process had counted but not handed in is lost: at most 255 hits and 255 misses of each of its threads (see
+ *     hf_stats).
  *   - A process killed inside hf_incr, hf_append or hf_take cannot know whether its last call was applied. The recovery log
  *     (hf_recoveries, `holdfast log`) says which: kept-old or kept-new.
  *   - Network file systems do not keep a shared mapping coherent between machines, and FUSE may not. hf_open refuses them with
@@ -159,13 +177,13 @@ enum hf_mode {
 };
 
 /*
- * Mode cache. A put never finds the store full: it evicts expired entries that it meets, then those that are read least, until
- * the new one fits, and one of the largest size evicts no more than its room takes. New entries begin in a small ring, an eighth
- * of the heap, and leave it unless they are read at least twice before their turn comes; those, and keys that come back soon
- * after they left, live in the rest, from which goes what was not read for long. A get costs one compare-and-swap more than in
- * mode store, and none once an entry is known as often read. A look at up to 32 entries bounds what a put does, or at as many
- * as the room it needs holds. What was counted to choose well may be lost or wrong, after a crash say: then the choice is worse
- * for a while, and nothing else.
+ * Mode cache. A put never finds the store full: it removes expired entries that it meets, then evicts those that are read least,
+ * until the new one fits; one of the largest size evicts no more than its room takes. New entries begin in a small ring, an
+ * eighth of the heap, and are evicted from it unless they are read at least twice before their turn comes; those, and keys that
+ * come back soon after they were evicted, live in the rest, from which goes what was not read for long. A get costs one
+ * compare-and-swap more than in mode store, and none once an entry is known as often read. A put looks at up to 32 entries to
+ * choose whom to evict, or at as many as lie in the room it needs. What was counted to choose well may be lost or wrong, after a
+ * crash say: then the choice is worse for a while, and nothing else.
  */
 
 #define HF_FOREVER UINT32_MAX /* hf_options.timeout_ms: no deadline */
@@ -233,7 +251,8 @@ typedef void hf_log_fn(void *context, const struct hf_recovery *recovery);
 
 /*
  * Zero means the default in every field, so that `struct hf_options o = HF_OPTIONS_INIT;` is complete. The fields from `mode` to
- * `file_mode` speak when a store is made and are ignored when one is opened: hf_info tells what it has.
+ * `file_mode`, max_key and default_ttl_ms speak when a store is made and are ignored when one is opened: hf_info tells what it
+ * has.
  *
  * capacity    bytes of the file at most; up to 2 % less are used. 0: derived from entries and entry_size, or 64 MiB if entries
  *             is 0 too.
@@ -246,8 +265,8 @@ typedef void hf_log_fn(void *context, const struct hf_recovery *recovery);
  * stripes     a power of two up to HF_STRIPES_MAX. 0: as many as leave each 1,024 expected entries and room for 12 of the
  *             largest, at most 256 (more if they would exceed 8 MiB each).
  * timeout_ms  the longest wait for one lock, milliseconds. 0: 10,000. HF_FOREVER: no deadline.
- * default_ttl_ms  for a new store, and ignored for others like the fields from `mode` on: the time to live, in milliseconds, of
- *             entries written with a time to live of 0. 0 and HF_TTL_NEVER: for ever.
+ * default_ttl_ms  the time to live, in milliseconds, up to 2^48 - 1, of entries written with a time to live of 0. 0 and
+ *             HF_TTL_NEVER: for ever.
  */
 struct hf_options {
     size_t size; /* sizeof(struct hf_options); HF_OPTIONS_INIT sets it */
@@ -278,8 +297,8 @@ struct hf_options {
  * Results: HF_OK, *store is the handle, to be closed by hf_close. HF_EXISTS: HF_EXCLUSIVE and there is a file. HF_NOTFOUND: no
  * such file and no HF_CREATE. HF_ERR_ARGUMENT: an option is out of range or the sizes do not fit together. HF_ERR_SYSTEM: errno
  * tells (ENOSPC: not enough room for all blocks; nothing is left behind). A store that was made but could not be opened then
- * (EMFILE, say) stays, complete and empty. HF_ERR_FORMAT, _VERSION, _ABI, _FILESYSTEM,
- * _NAMESPACE: the file was refused and not touched. HF_ERR_TIMEOUT: another opener did not finish in time. HF_ERR_MEMORY.
+ * (EMFILE, say) stays, complete and empty. HF_ERR_FORMAT, _VERSION, _ABI, _FILESYSTEM, _NAMESPACE: the file was refused and not
+ * touched. HF_ERR_TIMEOUT: another opener did not finish in time. HF_ERR_MEMORY.
  *
  * Kill: leaves nothing. Fork: waits until a running open of another thread has ended. Signals: interrupted calls are restarted.
  */
@@ -312,7 +331,7 @@ struct hf_meta {
 
 /*
  * Copies the value of a key into `buffer` (`size` bytes; may be NULL if size is 0). Takes no lock, makes no system call and does
- * not allocate.
+ * not allocate (but if an entry is rewritten during each of many attempts, a handle that may write reads it under its lock).
  *
  * key_len    1 to HF_KEY_MAX
  * value_len  may be NULL; the length of the whole value, on HF_OK and HF_TRUNCATED
@@ -335,10 +354,10 @@ HF_CHECKED int hf_get_dup(hf_store *store, const void *key, size_t key_len, void
  * somebody makes a new one. meta->expires_ms tells when it expired, and meta->ttl_ms is 0; so do they with HF_TRUNCATED (with
  * HF_OK, ttl_ms is above 0 wherever expires_ms is). HF_NOTFOUND: no such key, or expired and removed.
  *
- * Nothing keeps an expired value. It is removed by the next write of its key that takes the lock (hf_put, _delete, _incr,
- * _append and _touch, also where their answer is HF_NOTFOUND), and when a write of another key needs room in its stripe: in mode
- * store with all that have expired there, in a cache before anything that has not. Reads never remove it, nor does hf_take. So
- * let who makes a new value put it straight over the old one: until then the others find the old one. */
+ * Nothing keeps an expired value. It is removed by hf_expire, by the next write of its key that takes the lock (hf_put, _delete,
+ * _incr, _append and _touch, also where their answer is HF_NOTFOUND), and when a write of another key needs room in its stripe:
+ * in mode store with all that have expired there, in a cache before anything that has not. Reads never remove it, nor does
+ * hf_take. So let who makes a new value put it straight over the old one: until then the others find the old one. */
 HF_CHECKED int hf_get_stale(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                             struct hf_meta *meta);
 
@@ -379,7 +398,7 @@ HF_CHECKED int hf_exists(hf_store *store, const void *key, size_t key_len, struc
  * Common results: HF_ERR_READONLY; HF_ERR_TIMEOUT: the lock was not free before the deadline; HF_ERR_REENTERED: see "Threads and
  * signals"; HF_ERR_QUARANTINED; HF_ERR_ARGUMENT: key_len is not 1 to HF_KEY_MAX, or an option is out of range;
  * HF_ERR_TOOBIG: the key is longer than hf_info.max_key, or the value than hf_info.max_value; HF_ERR_FULL: no room (the old value
- * stays). On every result but HF_OK nothing was changed.
+ * stays). On every result but HF_OK nothing was changed, except by those that change many entries: they say so.
  * Times to live are in milliseconds from the call on; 0 is the store's default (hf_info.default_ttl_ms), HF_TTL_NEVER for ever.
  * Moments after the year 10889 are that year.
  * Kill: old value or new value. Fork: a child never holds its parent's locks. The caller's memory is read before the lock is
@@ -471,11 +490,13 @@ HF_CHECKED int hf_append(hf_store *store, const void *key, size_t key_len, const
 /* Gives an entry a new time to live (0: the store's default). Value, flags and version stay. HF_NOTFOUND. */
 HF_CHECKED int hf_touch(hf_store *store, const void *key, size_t key_len, uint64_t ttl_ms);
 
-/* Deletes every entry, each atomically, stripe after stripe. A clear that is killed has deleted some. */
+/* Deletes every entry, each atomically, stripe after stripe. A clear that is killed, or fails with HF_ERR_TIMEOUT, say, has
+ * deleted some. */
 HF_CHECKED int hf_clear(hf_store *store);
 
 /* Removes every entry that has expired by now, so that its room is free at once; without it that happens as room is needed. Looks
- * at every entry, some thousand at a time under a stripe's lock. *count (may be NULL) is how many it removed, on HF_OK. */
+ * at every entry, some thousand at a time under a stripe's lock. *count (may be NULL) is how many it removed, on HF_OK; one that
+ * is killed, or fails, has removed some. */
 HF_CHECKED int hf_expire(hf_store *store, uint64_t *count);
 
 /* ---- Fill ---------------------------------------------------------------------------------------------------------------- */
@@ -483,10 +504,13 @@ HF_CHECKED int hf_expire(hf_store *store, uint64_t *count);
  * Single flight: of all threads and processes that miss a key at the same time one computes its value, and the others wait for
  * it. When that one is killed, a waiter takes over at once. What was computed is stored unless a put or delete of the key came
  * after the computation began, for then it may be out of date: so delete (or put) a key after changing what its value is computed
- * from, and no process will bring the old value back. hf_delete says so also for a key that is not there (HF_NOTFOUND).
+ * from, and no process will bring the old value back. A delete counts also where there is no such key (HF_NOTFOUND).
  *
  * "Nothing" can be cached, too: an entry that says that its key is absent, with a time to live of its own. For every other call
- * such a key is absent; only fills know the difference, and do not compute it again.
+ * such a key is absent; only fills know the difference, and do not compute it again. It takes room as any entry, and hf_count
+ * counts it.
+ *
+ * Who fills a key is settled by robust mutexes of their own, one of which is held while a function computes: never a stripe's.
  */
 
 /* What a computation gives. */
@@ -515,7 +539,7 @@ struct hf_fill_options {
     size_t size;       /* sizeof(struct hf_fill_options); HF_FILL_INIT sets it                                           */
     uint32_t wait_ms;  /* the longest wait for another's fill. 0: hf_options.timeout_ms; HF_FOREVER: no deadline         */
     uint32_t lease_ms; /* hf_fill_begin: after so long others may fill the key. 0: 10,000                                */
-    uint32_t early;    /* hf_get_or_fill: eagerness to fill anew before the value expires, percent; see below. 0: never  */
+    uint32_t early;    /* hf_get_or_fill: eagerness to fill anew before the value expires, percent, up to 100,000. 0: no */
     uint32_t flags;    /* enum hf_fill_flags                                                                             */
 };
 #define HF_FILL_INIT { sizeof(struct hf_fill_options), 0, 0, 0, 0 }
@@ -537,7 +561,9 @@ struct hf_fill_options {
  *
  * Kill: a filler that dies is replaced by a waiter at once; should that waiter die at the very moment when it is woken, by
  * another within 100 ms. A filler that is stopped delays the waiters until their deadline. Fork: a child that returns from fn
- * stores its value, but has no lock to give back. Cost of a hit: that of hf_get.
+ * stores its value, but has no lock to give back. Threads: each call is a filler or waiter of its own. Signals: a handler that
+ * asks for the key of the fill it interrupted gets HF_ERR_REENTERED, or waits for itself until the deadline. Cost of a hit: that
+ * of hf_get.
  */
 HF_CHECKED int hf_get_or_fill(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                               struct hf_meta *meta, hf_fill_fn *fn, void *context, const struct hf_fill_options *options);
@@ -631,7 +657,8 @@ HF_CHECKED int hf_scan(hf_store *store, uint64_t *cursor, uint32_t flags, struct
 /* Ends the item's memory and makes it new. */
 HF_API void hf_item_free(struct hf_item *item);
 
-/* The number of entries, in time proportional to the stripes. Entries that have expired count until their room is reused. */
+/* The number of entries, in time proportional to the stripes. Entries that have expired count until their room is reused.
+ * Takes no lock: what others write during the call may be counted or not. */
 HF_CHECKED int hf_count(hf_store *store, uint64_t *count);
 
 /* ---- Whole store -------------------------------------------------------------------------------------------------------- */
@@ -735,9 +762,9 @@ struct hf_info {
     uint64_t blocks;       /* of the heap                                                */
     uint64_t buckets;      /* of the index, 7 slots each                                 */
     uint32_t readonly;     /* 1: this handle                                             */
-    uint32_t stale;        /* 1: the file was deleted or replaced under its name         */
+    uint32_t detached;     /* 1: the file was deleted or replaced under its name         */
     uint32_t unverified;   /* 1: no writer is known to have verified the image since a machine crash */
-    uint32_t dead_stripes; /* stripes whose last writer left an operation unfinished or is inside one now */
+    uint32_t unfinished;   /* stripes whose last writer left an operation unfinished, or is inside one now */
     char libc[16];         /* "glibc" or "musl": the C library of its writers            */
     uint64_t default_ttl_ms; /* the time to live of entries written with 0; 0: for ever  */
     uint32_t max_key;      /* bytes of the longest key                                   */
@@ -835,10 +862,11 @@ struct hf_lock {
     uint32_t reserved;
 };
 
-/* Who holds which lock at this moment, or left it. Copies at most `size` of them; *count is how many there are (mostly 0: a write
- * holds its lock for less than a microsecond). When a lock was taken is not kept, since writers would pay for it. Reads some
- * words of each stripe and takes no lock, so it never waits, works with a read-only handle, and what it tells of one lock may be
- * a moment apart. HF_ERR_ABI: only programs with the writers' C library and word size can read their locks. */
+/* Who holds which stripe's lock at this moment, or left it; the locks of fills are not told. Copies at most `size` of them;
+ * *count is how many there are (mostly 0: a write holds its lock for less than a microsecond). Since when is not known, for
+ * writers would pay for it. Reads some words of each stripe and takes no lock, so it never waits, works with a read-only handle,
+ * and what it tells of one lock may be a moment apart. HF_ERR_ABI: only programs with the writers' C library and word size can
+ * read their locks. */
 HF_CHECKED int hf_locks(hf_store *store, struct hf_lock *locks, size_t size, size_t *count);
 
 /* Copies the latest recoveries, oldest first, at most `size` of them; the store keeps the last 256. *count is their number. */

@@ -35,9 +35,9 @@ int hf_info(hf_store *store, struct hf_info *theirs) {
     describe(store->region, &info);
     if (fstat(store->region->fd, &file) != 0)
         return hf__fail_errno("fstat");
-    info.stale = hf__load32(&store->region->named) && file.st_nlink == 0;
+    info.detached = hf__load32(&store->region->named) && file.st_nlink == 0;
     for (uint32_t stripe = 0; stripe < info.stripes; stripe++)
-        info.dead_stripes += hf__load32(&hf__stripe_at(store->region, stripe)->record.operation) != HF_OP_NONE;
+        info.unfinished += hf__load32(&hf__stripe_at(store->region, stripe)->record.operation) != HF_OP_NONE;
     info.size = theirs->size;
     memcpy(theirs, &info, theirs->size < sizeof info ? theirs->size : sizeof info);
     return HF_OK;

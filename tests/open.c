@@ -281,7 +281,7 @@ static void defaults(void) {
     CHECK(info.stripes >= 16 && info.stripes <= 256 && info.entries >= 1024ull * info.stripes);
     CHECK_EQ(info.max_value, 64 << 10);
     CHECK(info.entry_size >= 128);
-    CHECK(info.mode == HF_MODE_STORE && info.readonly == 0 && info.stale == 0 && info.unverified == 0);
+    CHECK(info.mode == HF_MODE_STORE && info.readonly == 0 && info.detached == 0 && info.unverified == 0);
     CHECK(info.created_ms > 0 && info.format >= 1);
     CHECK_RC(hf_close(&store), HF_OK);
 
@@ -417,21 +417,21 @@ static void stale(void) {
     struct hf_info info = HF_INFO_INIT;
     hf_store *old = check_create("stale", check_small_store(0)), *new = check_create("new", check_small_store(0));
     CHECK_RC(hf_info(old, &info), HF_OK);
-    CHECK_EQ(info.stale, 0);
+    CHECK_EQ(info.detached, 0);
     check_put(old, "k", "old");
     check_put(new, "k", "new");
     CHECK_EQ(rename(check_path(other, "new"), check_path(path, "stale")), 0);
     CHECK_RC(hf_info(old, &info), HF_OK);
-    CHECK_EQ(info.stale, 1);
+    CHECK_EQ(info.detached, 1);
     CHECK_RC(hf_info(new, &info), HF_OK);
-    CHECK_EQ(info.stale, 0);
+    CHECK_EQ(info.detached, 0);
     check_value(old, "k", "old");
     CHECK_RC(hf_close(&new), HF_OK);
     new = check_open(path, NULL);
     check_value(new, "k", "new");
     CHECK_EQ(unlink(path), 0);
     CHECK_RC(hf_info(new, &info), HF_OK);
-    CHECK_EQ(info.stale, 1);
+    CHECK_EQ(info.detached, 1);
     CHECK_RC(hf_close(&new), HF_OK);
     CHECK_RC(hf_close(&old), HF_OK);
 }

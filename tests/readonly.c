@@ -189,7 +189,7 @@ static void awaiting_repair(void) {
         reads_without_a_trace(read_child);
         struct hf_info info = HF_INFO_INIT;
         CHECK_RC(hf_info(store, &info), HF_OK);
-        CHECK(info.dead_stripes <= 1);
+        CHECK(info.unfinished <= 1);
         stop_writing(store);
         reads_without_a_trace(read_child);
     }

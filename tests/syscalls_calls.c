@@ -444,7 +444,7 @@ const struct call calls[] = {
     {"check-readonly", READER, check, NULL, NULL},
     {"repair", WRITER, repair, NULL, NULL},
     {"info", WRITER, info, NULL, NULL},
-    {"info-stale", CLOSED, info_of_stale, before_stale, NULL},
+    {"info-detached", CLOSED, info_of_detached, before_detached, NULL},
     {"stats", READER, stats, NULL, NULL},
     {"recoveries", READER, recoveries, NULL, NULL},
     {"locks", READER, locks, NULL, NULL},

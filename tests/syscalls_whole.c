@@ -43,20 +43,20 @@ int repair(struct stage *stage) {
 int info(struct stage *stage) {
     struct hf_info about = HF_INFO_INIT;
     int result = hf_info(stage->store, &about);
-    EXPECT(stage, result != HF_OK || (about.max_value == 4096 && !about.stale));
+    EXPECT(stage, result != HF_OK || (about.max_value == 4096 && !about.detached));
     return result;
 }
 
 /* A copy that loses its name while it is open. */
-bool before_stale(struct stage *stage) {
+bool before_detached(struct stage *stage) {
     return open_rw(stage) == HF_OK && hf_copy(stage->store, stage->made, NULL) == HF_OK && hf_close(&stage->store) == HF_OK &&
            open_with(&stage->store, stage->made, 0) == HF_OK && unlink(stage->made) == 0;
 }
 
-int info_of_stale(struct stage *stage) {
+int info_of_detached(struct stage *stage) {
     struct hf_info about = HF_INFO_INIT;
     int result = hf_info(stage->store, &about);
-    EXPECT(stage, result != HF_OK || about.stale);
+    EXPECT(stage, result != HF_OK || about.detached);
     return result;
 }
 

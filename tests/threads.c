@@ -159,7 +159,7 @@ static void *open_and_close(void *argument) {
         close(fd);
         CHECK_RC(hf_incr(handle, "opened", 6, 1, NULL, NULL), HF_OK);
         CHECK_RC(hf_info(handle, &info), HF_OK);
-        CHECK_EQ(info.stale, 0);
+        CHECK_EQ(info.detached, 0);
         CHECK_RC(hf_close(&handle), HF_OK);
     }
     return NULL;

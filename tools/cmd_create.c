@@ -92,11 +92,11 @@ static void print_info_json(const struct hf_info *info) {
            ",\"entries\":%" PRIu64 ",\"entry_size\":%" PRIu32
            ",\"max_value\":%" PRIu32 ",\"max_key\":%" PRIu32 ",\"stripes\":%" PRIu32
            ",\"format\":%" PRIu32 ",\"block_size\":%" PRIu32 ",\"blocks\":%" PRIu64 ",\"buckets\":%" PRIu64
-           ",\"default_ttl_ms\":%" PRIu64 ",\"libc\":\"%.16s\",\"stale\":%s,\"unverified\":%s,\"dead_stripes\":%" PRIu32 "}\n",
+           ",\"default_ttl_ms\":%" PRIu64 ",\"libc\":\"%.16s\",\"detached\":%s,\"unverified\":%s,\"unfinished\":%" PRIu32 "}\n",
            info->store_id, info->created_ms, mode_name(info->mode), info->file_size, info->entries, info->entry_size,
            info->max_value, info->max_key, info->stripes, info->format, info->block_size, info->blocks, info->buckets,
-           info->default_ttl_ms, info->libc, info->stale ? "true" : "false", info->unverified ? "true" : "false",
-           info->dead_stripes);
+           info->default_ttl_ms, info->libc, info->detached ? "true" : "false", info->unverified ? "true" : "false",
+           info->unfinished);
 }
 
 static void print_default_ttl(uint64_t ttl_ms) {
@@ -122,7 +122,7 @@ static void print_info_text(const struct hf_info *info) {
     printf("format            %" PRIu32 ", writers use %.16s\n", info->format, info->libc);
     printf("verified          %s\n",
            info->unverified ? "no: no writer is known to have opened the store since the machine started" : "yes");
-    printf("unfinished        %" PRIu32 " stripes\n", info->dead_stripes);
+    printf("unfinished        %" PRIu32 " stripes\n", info->unfinished);
 }
 
 static int info(int argc, char **argv) {

@@ -112,7 +112,7 @@ __attribute__((format(printf, 2, 3))) static void line(struct frame *frame, cons
 static void show_head(const struct top *top, struct frame *frame) {
     struct shown path, size;
     line(frame, "holdfast top  %s%s", show_bytes(top->path, strlen(top->path), &path),
-         top->info.stale ? "  (deleted or replaced: this is the old one)" : "");
+         top->info.detached ? "  (deleted or replaced: this is the old one)" : "");
     line(frame, "%s of %s, %" PRIu32 " stripes; processes seen: %u writers, %u readers",
          top->info.mode == HF_MODE_CACHE ? "cache" : "store", show_size(top->info.file_size, &size), top->info.stripes,
          top->maps.writers, top->maps.readers);

@@ -225,7 +225,7 @@ static void expire(void) {
 
 static bool replaced(void) {
     struct hf_info info = HF_INFO_INIT;
-    return hf_info(watching.store, &info) == HF_OK && info.stale;
+    return hf_info(watching.store, &info) == HF_OK && info.detached;
 }
 
 static uint32_t patience(uint64_t end) {
