@@ -138,7 +138,8 @@ const struct command command_count = {
     .group = GROUP_LIST,
     .summary = "print the number of entries",
     .operands = "STORE",
-    .about = "Prints the number of entries. Expired entries count until their room is used again.\n",
+    .about = "Prints the number of entries. Expired entries count until their room is used again, and so do those by which a\n"
+             "program remembers that there is no value.\n",
     .examples = "holdfast count users.hf\n",
     .min_operands = 1,
     .max_operands = 1,
