@@ -92,6 +92,7 @@ INLINE int try_slot(const struct hf__region *region, const struct want *want, ui
                  (HF_PLANTED(KEY_UNCOMPARED) || hf__same_bytes(view->key, want->key, want->key_len)) && hf__glance_sound(&glance);
     if (!hf__usual(found))
         return hf__glance_end(&glance) ? HF_END : HF_ERR_BUSY;
+    HF_POINT("read:compared");
     /* The value lies where it does after a key so long, which need not wait for the header. */
     hf__copy_out(want->buffer, view->key + hf__padded((uint32_t)want->key_len),
                  view->value_len < want->size ? view->value_len : want->size);

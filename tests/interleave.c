@@ -5,7 +5,9 @@
  *
  *   reuse  The key's blocks are freed, hold another key's entry, are free again and are just being written with the key's own
  *          next value: the new stamp stands in them, the other key's bytes too. Then the same slot word is published once more.
- *          A reader that does not load the slot again after the stamp takes the other key's bytes for this entry.
+ *          A reader that does not validate what it copied returns a mixture.
+ *   rewritten  The same, but the bytes are those of the key's value before the last. A reader that does not load the slot again
+ *          after the stamp takes the flags and the length of that one, and the bytes of the next.
  *   move   The entry moves away, its blocks are used by another key, and it moves back: the slot word is the old one. A copy that
  *          keeps the stamp of its source is indistinguishable from what the reader began with.
  *   heat   The key is replaced, and its old blocks hold another key. A reader that marks the slot as read without looking whether
@@ -38,9 +40,11 @@ enum { SIZE = 100, FIRST = 0, SECOND = 24, THIRD = 48 }; /* places in a heap of 
 static const char subject[] = "s", other[] = "o";
 
 static struct shared {
-    bool stop_when_copied, ended;
+    const char *stop_at; /* a point, once; NULL: none */
+    bool ended;
     int result;
     size_t length;
+    struct hf_meta meta;
     unsigned char value[SIZE];
 } *shared;
 
@@ -49,17 +53,17 @@ static uint64_t sequence;
 
 /* ---- The reader ---------------------------------------------------------------------------------------------------------- */
 
-static void stop_when_copied(const char *point) {
-    if (shared->stop_when_copied && strcmp(point, "read:copied") == 0) {
-        shared->stop_when_copied = false;
+static void stop_once(const char *point) {
+    if (shared->stop_at && strcmp(point, shared->stop_at) == 0) {
+        shared->stop_at = NULL;
         raise(SIGSTOP);
     }
 }
 
 static int read_once(void *unused) {
     (void)unused;
-    hf__point_hook = stop_when_copied;
-    shared->result = hf_get(store, subject, 1, shared->value, SIZE, &shared->length, NULL);
+    hf__point_hook = stop_once;
+    shared->result = hf_get(store, subject, 1, shared->value, SIZE, &shared->length, &shared->meta);
     shared->ended = true;
     return 0;
 }
@@ -70,6 +74,7 @@ static void judge(void) {
     CHECK_EQ(shared->length, SIZE);
     CHECK(value_whole(shared->value, SIZE, 's', &found));
     CHECK(found >= 1 && found <= sequence);
+    CHECK_EQ(shared->meta.flags, found);
 }
 
 /* ---- The writer ---------------------------------------------------------------------------------------------------------- */
@@ -83,7 +88,9 @@ static void put_at(const char *key, uint32_t place) {
     unsigned char value[SIZE];
     value_make(value, SIZE, (uint64_t)key[0], key == subject ? ++sequence : 1);
     stripe()->cursor = place;
-    CHECK_RC(hf_put(store, key, 1, value, SIZE, NULL, NULL), HF_OK);
+    struct hf_put_options options = HF_PUT_INIT;
+    options.flags = (uint32_t)sequence;
+    CHECK_RC(hf_put(store, key, 1, value, SIZE, &options, NULL), HF_OK);
 }
 
 static struct hf__spot spot_of(const char *key) {
@@ -111,27 +118,38 @@ static void move_to(const char *key, uint32_t place) {
 static struct stepper *reader;
 static bool reader_runs;
 
-static void let_reader_copy(void) {
-    shared->stop_when_copied = true;
+static void let_reader_go_to(const char *point) {
+    shared->stop_at = point;
     if (reader_runs)
         reader_runs = stepper_run(reader);
 }
 
 static void let_reader_end(void) {
-    shared->stop_when_copied = false;
+    shared->stop_at = NULL;
     while (reader_runs)
         reader_runs = stepper_run(reader);
 }
 
+static const char *until; /* to which point the reader goes when the writer has stored a stamp */
+
 static void when_stamped(const char *point) {
     if (strcmp(point, "stamped") == 0)
-        let_reader_copy();
+        let_reader_go_to(until);
 }
 
 static void reuse(void) {
     put_at(subject, SECOND);
     put_at(other, FIRST);
     put_at(other, THIRD);
+    until = "read:copied";
+    hf__point_hook = when_stamped;
+    put_at(subject, FIRST);
+    hf__point_hook = NULL;
+}
+
+static void rewritten(void) {
+    put_at(subject, SECOND);
+    until = "read:compared";
     hf__point_hook = when_stamped;
     put_at(subject, FIRST);
     hf__point_hook = NULL;
@@ -140,7 +158,7 @@ static void reuse(void) {
 static void move(void) {
     move_to(subject, SECOND);
     put_at(other, FIRST);
-    let_reader_copy();
+    let_reader_go_to("read:copied");
     put_at(other, THIRD);
     move_to(subject, FIRST);
 }
@@ -165,7 +183,7 @@ static void make_store(void) {
 static const struct script {
     const char *name;
     void (*run)(void);
-} scripts[] = {{"reuse", reuse}, {"move", move}, {"heat", heat}};
+} scripts[] = {{"reuse", reuse}, {"rewritten", rewritten}, {"move", move}, {"heat", heat}};
 
 /* False: the get has come to its end within so many instructions. */
 static bool stopped_after(unsigned long steps, const struct script *script) {

@@ -23,7 +23,7 @@ plant() {
 }
 
 # A reader or writer stopped between two instructions.
-plant NO_SLOT_RELOAD interleave reuse
+plant NO_SLOT_RELOAD interleave rewritten
 plant NO_VALIDATION interleave reuse
 plant STAMP_KEPT interleave move
 plant HEAT_STORED interleave heat
