@@ -91,9 +91,9 @@
  * Threads and signals. A handle may be used by any number of threads at once; hf_close only when no other call on it is running.
  * A call made from a signal handler that interrupted a call of the same thread never hangs: reads work, and a write of the
  * stripe that the interrupted call holds returns HF_ERR_REENTERED. hf_open and hf_close, which allocate, are not for signal
- * handlers, and neither is fork() where it may interrupt these. A write from a handler that interrupted a write should be avoided all the same: a process
- * killed in the few instructions in which the C library was just taking a lock would leave that lock held. No call changes the
- * signal mask, installs a handler, starts a thread or makes a child.
+ * handlers, and neither is fork() where it may interrupt these. A write from a handler that interrupted a write should be avoided
+ * all the same: a process killed in the few instructions in which the C library was just taking a lock would leave that lock
+ * held. No call changes the signal mask, installs a handler, starts a thread or makes a child.
  *
  * Results. 0 (HF_OK): done. Above 0: a defined answer, such as HF_NOTFOUND. Below 0: a failure, for which hf_explain() gives a
  * sentence with the reason and the remedy. Outputs are written only where a function says so.
@@ -178,12 +178,14 @@ enum hf_mode {
 
 /*
  * Mode cache. A put never finds the store full: it removes expired entries that it meets, then evicts those that are read least,
- * until the new one fits; one of the largest size evicts no more than its room takes. New entries begin in a small ring, an
- * eighth of the heap, and are evicted from it unless they are read at least twice before their turn comes; those, and keys that
- * come back soon after they were evicted, live in the rest, from which goes what was not read for long. A get costs one
- * compare-and-swap more than in mode store, and none once an entry is known as often read. A put looks at up to 32 entries to
- * choose whom to evict, or at as many as lie in the room it needs. What was counted to choose well may be lost or wrong, after a
- * crash say: then the choice is worse for a while, and nothing else.
+ * until the new one fits; one of the largest size evicts no more than its room takes. (What depends on the old entry, as an incr,
+ * an append, a touch or a put with a condition, never evicts that one, and so may return HF_ERR_FULL where hf_options.stripes
+ * made stripes so small that the new value has no room beside the old one.) New entries begin in a small ring, an eighth of the
+ * heap, and are evicted from it unless they are read at least twice before their turn comes; those, and keys that come back soon
+ * after they were evicted, live in the rest, from which goes what was not read for long. A get costs one compare-and-swap more
+ * than in mode store, and none once an entry is known as often read. A put looks at up to 32 entries to choose whom to evict, or
+ * at as many as lie in the room it needs. What was counted to choose well may be lost or wrong, after a crash say: then the
+ * choice is worse for a while, and nothing else.
  */
 
 #define HF_FOREVER UINT32_MAX /* hf_options.timeout_ms: no deadline */

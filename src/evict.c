@@ -172,7 +172,7 @@ uint32_t hf__main_room(const struct hf__region *region, uint32_t stripe, const s
         return at;
     uint32_t hand = hand_of(&clock);
     struct hf__range run = choose(&clock);
-    if (run.len == 0 && blocks == need->blocks && !need->keep) {
+    if (run.len == 0 && blocks == need->blocks && !need->stays) {
         clock.all = true;
         run = choose(&clock);
     }

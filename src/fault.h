@@ -40,6 +40,7 @@
     X(FREE_FIRST,           "the old blocks are freed, and reused, before the slot is stored") \
     X(NO_FREE,              "the old blocks are never freed") \
     X(NO_OWN_RELOAD,        "the own slot is not loaded again after room was made") \
+    X(OWN_EVICTED,          "what depends on the old entry evicts it to have room for the new one") \
     X(EVICT_OWN,            "the entry that is being replaced is evicted to make room") \
     X(HANDS_TRUSTED,        "the hands of the clock and of the ring are not checked against the heap") \
     X(NONE_PROMOTED,        "what is read often leaves the small ring like everything else") \

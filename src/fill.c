@@ -99,7 +99,8 @@ static int claim_or_wait(struct request *request, struct hf__claim *claim) {
     if (result != HF_ERR_BUSY)
         return result == HF_OK ? HF_END : result;
     if (hf__fill_is_own(claim) && (*depth() > 0 || !HF_PLANTED(FILL_OWN_AWAITED)))
-        return hf__fail(HF_ERR_REENTERED, "a function that fills a key, or a handler that interrupted a fill, asked for that key");
+        return hf__fail(HF_ERR_REENTERED,
+                        "a function that fills a key, or a handler that interrupted a fill, asked for that key");
     if (*depth() == 0 || HF_PLANTED(FILL_NESTED_WAITS))
         return await(request, claim);
     claim->fill = NULL;

@@ -13,10 +13,10 @@
  * Of these two the fill lock that names the key is told, too. While it does, it alone is asked: drops and deletes of other keys
  * say nothing of this one, and in a busy cache there is one in every computation that takes long.
  *
- * Who has no such lock any more, or never had one, asks the stripe. If so many deletes came since that the ring may have lost one,
- * the answer is no. A wrong no costs another computation, and a
- * wrong yes there is not: a tomb is written before its delete is committed, and all of it under the stripe's lock, under which
- * the question is asked, too. The horizon is read without the lock. It may be old, which says no more often.
+ * Who has no such lock any more, or never had one, asks the stripe. If so many deletes came since that the ring may have lost
+ * one, the answer is no. A wrong no costs another computation, and a wrong yes there is not: a tomb is written before its delete
+ * is committed, and all of it under the stripe's lock, under which the question is asked, too. The horizon is read without the
+ * lock. It may be old, which says no more often.
  *
  * It may also be that of a moment in the middle of another's delete or put, whose stamp is then below the horizon while its
  * commit is to come. That call had begun before the computation did, which thus saw what the caller had changed before the call.

@@ -234,7 +234,7 @@ struct hf__need {
     uint32_t blocks;
     uint32_t replaces; /* blocks of the entry that goes; 0: none */
     uint32_t own;      /* its slot, or HF__NO_SLOT               */
-    bool keep;         /* its value is needed for the new one    */
+    bool stays;        /* it may not be evicted for the new one  */
     const struct hf__place *place;
     uint64_t *now_ms; /* 0: not asked yet, as hf__expired takes it */
 };
@@ -281,6 +281,8 @@ struct hf__content {
     uint64_t expiry;
     uint32_t flags;
     bool absent; /* says that there is nothing under the key */
+    bool plain;  /* stored whatever was there: if nothing else makes room, the old entry is evicted first. What depends on
+                  * the old entry may not do that: a reader would find the key absent between two values of it         */
 };
 int hf__value_check(const struct hf_store *store, const void *value, size_t value_len);
 int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_operation operation, const void *key,

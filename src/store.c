@@ -98,13 +98,13 @@ static bool have_slot(struct hf__write *write) {
 
 /* Blocks within the stripe for the new entry; HF__NONE. Making room may have moved the entry that is to be replaced, or
  * evicted it: then the new one is an insert. */
-static uint32_t have_blocks(struct hf__write *write, uint32_t blocks, bool keep) {
+static uint32_t have_blocks(struct hf__write *write, uint32_t blocks, bool plain) {
     struct hf__spot *spot = &write->spot;
     if (HF_PLANTED(FREE_FIRST) && spot->word)
         hf__unmark(write->region, write->place.stripe,
                    hf__within(write->region, write->place.stripe, &spot->view), spot->view.blocks);
-    struct hf__need need = { .blocks = blocks, .own = spot->slot, .keep = keep, .now_ms = &write->now_ms };
-    need.place = &write->place;
+    struct hf__need need = { .blocks = blocks, .own = spot->slot, .place = &write->place, .now_ms = &write->now_ms };
+    need.stays = !plain && !HF_PLANTED(OWN_EVICTED);
     need.replaces = spot->word ? spot->view.blocks : 0;
     uint32_t at = hf__room(write->region, write->place.stripe, &need);
     if (spot->word && spot->word != hf__load(spot->at) && !HF_PLANTED(NO_OWN_RELOAD)) {
@@ -177,7 +177,7 @@ int hf__write_content(struct hf__write *write, const struct hf__content *content
     if (value_len > write->region->geometry.max_value)
         return HF_ERR_TOOBIG;
     uint32_t blocks = hf__blocks_for(write->key_len, (uint32_t)value_len);
-    uint32_t at = have_slot(write) ? have_blocks(write, blocks, content->keep) : HF__NONE;
+    uint32_t at = have_slot(write) ? have_blocks(write, blocks, content->plain) : HF__NONE;
     if (at == HF__NONE)
         return HF_ERR_FULL;
     uint64_t block = hf__first_block(write->region, write->place.stripe) + at;
@@ -269,6 +269,7 @@ int hf__put_prepare(struct hf__write *write, struct hf__put *put, struct hf_stor
     put->ttl_ms = options.ttl_ms;
     put->expires_ms = options.expires_ms;
     put->condition = options.condition;
+    put->content.plain = options.condition == HF_ALWAYS;
     put->wanted = options.version;
     return HF_OK;
 }

@@ -79,6 +79,7 @@ plant DELETE_FIRST crash_points --single --only 'replace by the same size'
 plant EVICT_OWN crash_points --single --only 'replace that evicts'
 plant GROUP_RECORD_ONCE crash_points --single --only 'group of puts'
 plant EVICT_OWN crash_points --single --only 'replace of the oldest in the ring'
+plant OWN_EVICTED rare larger-than-the-heap
 plant OVERFLOW_NOT_RAISED crash_points --single --only 'put that spills'
 plant OVERFLOW_LATE crash_points --single --only 'put that spills'
 plant OVERFLOW_ZEROED crash_points --only 'put that spills'
