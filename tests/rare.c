@@ -228,7 +228,7 @@ static void larger_than_the_heap(void) {
     CHECK_RC(put_blocks("c", 20, 0), HF_OK);
     struct hf_put_options present = HF_PUT_INIT;
     present.condition = HF_IF_PRESENT;
-    CHECK_RC(hf_put(store, "own", 3, bytes, 29 * HF__BLOCK, &present, NULL), HF_ERR_FULL); /* neither side of it is large enough */
+    CHECK_RC(hf_put(store, "own", 3, bytes, 29 * HF__BLOCK, &present, NULL), HF_ERR_FULL); /* no side is large enough */
     CHECK(has("own"));
     CHECK_RC(put_blocks("own", 30, 0), HF_OK); /* the old one has to go first, for nothing of it is needed */
     CHECK(has("own"));
