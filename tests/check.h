@@ -25,6 +25,15 @@ int test_run(int argc, char **argv);
 /* A hang guard, not an expectation: after so many seconds the test is ended and has failed. */
 extern const unsigned test_seconds;
 
+/* Whether a sanitizer watches: some cannot follow a thread that is cancelled, or that reads when it has all but ended. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CHECK_SANITIZED 1
+#elif defined(__has_feature)
+#define CHECK_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define CHECK_SANITIZED 0
+#endif
+
 /* ---- Assertions: a failure prints the place, the values and check_context, and ends the process with 1 ------------------- */
 
 #define CHECK(condition) ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, "not true: %s", #condition))

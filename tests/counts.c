@@ -173,6 +173,10 @@ static void *end_late(void *argument) {
 
 static void endings(void) {
     pthread_t thread;
+    if (CHECK_SANITIZED) {
+        printf("not done: a thread that reads while it ends, when ThreadSanitizer has left it\n");
+        return;
+    }
     store = make("endings");
     CHECK_EQ(pthread_key_create(&late, read_late), 0);
     CHECK_EQ(pthread_create(&thread, NULL, end_late, NULL), 0);

@@ -59,6 +59,7 @@ void fill_absent(void) {
     check_value(store, "k", NULL);
     CHECK_RC(hf_exists(store, "k", 1, NULL), HF_NOTFOUND);
     CHECK_RC(hf_scan(store, &cursor, 0, &item), HF_END);
+    hf_item_free(&item);
     check_sound(store);
     CHECK_RC(hf_put(store, "k", 1, "v", 1, &if_present, NULL), HF_NOTFOUND);
     maker.calls = maker.done = 0;

@@ -56,7 +56,7 @@ if [ "$which" = full ]; then
     run crash_steps --deaths --repairers --jobs "$jobs"
     run crash_steps_released --deaths --repairers --jobs "$jobs"
 else
-    run crash_steps --deaths --repairers --every 12 --seed "$seed" --jobs "$jobs"
+    run crash_steps --deaths --repairers --every 40 --seed "$seed" --jobs "$jobs"
 fi
 run crash_calls
 HOLDFAST_TEST_DIR=$dir/steps run crash_calls
