@@ -178,8 +178,7 @@ static void as_single(void) {
     CHECK_RC(hf_close(&single), HF_OK);
 }
 
-/* Most keys of a store of two buckets lie beyond their own. */
-/* 13 keys in two buckets of 7: with a little more than one seed in two, one of them spills. */
+/* 13 keys in two buckets of 7: with a little more than one seed in two, some lie beyond their own bucket. */
 static void perhaps_spilled(void) {
     hf_store *store = NULL;
     CHECK_RC(hf__open_tiny(&store, 2, 128, HF_MODE_STORE), HF_OK);
