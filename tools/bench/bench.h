@@ -124,6 +124,19 @@ struct bench_random {
     uint64_t state;
 };
 uint64_t bench_mix(uint64_t number); /* a permutation of all 64 bits */
+
+/* From all 64 bits to 0 to bound - 1: the upper half of the product. 32-bit compilers have no type for the whole. */
+static inline uint64_t bench_scale(uint64_t number, uint64_t bound) {
+#ifdef __SIZEOF_INT128__
+    return (uint64_t)((unsigned __int128)number * bound >> 64);
+#else
+    uint64_t low = (number & UINT32_MAX) * (bound & UINT32_MAX);
+    uint64_t one = (number >> 32) * (bound & UINT32_MAX) + (low >> 32);
+    uint64_t other = (number & UINT32_MAX) * (bound >> 32) + (one & UINT32_MAX);
+    return (number >> 32) * (bound >> 32) + (one >> 32) + (other >> 32);
+#endif
+}
+
 uint64_t bench_next(struct bench_random *random);
 uint64_t bench_below(struct bench_random *random, uint64_t bound); /* even over 0 to bound - 1 */
 double bench_fraction(struct bench_random *random);                /* 0 <= x < 1 */

@@ -20,12 +20,8 @@ uint64_t bench_next(struct bench_random *random) {
     return bench_mix(random->state);
 }
 
-static uint64_t scale(uint64_t number, uint64_t bound) {
-    return (uint64_t)((unsigned __int128)number * bound >> 64);
-}
-
 uint64_t bench_below(struct bench_random *random, uint64_t bound) {
-    return scale(bench_next(random), bound);
+    return bench_scale(bench_next(random), bound);
 }
 
 double bench_fraction(struct bench_random *random) {
@@ -81,7 +77,7 @@ static uint64_t common_divisor(uint64_t a, uint64_t b) {
 
 /* Multiples of the stride visit every entry once, and neighbours in rank lie far apart. */
 static uint64_t stride_of(uint64_t entries) {
-    uint64_t stride = scale(golden, entries) | 1;
+    uint64_t stride = bench_scale(golden, entries) | 1;
     while (common_divisor(stride, entries) != 1)
         stride += 2;
     return stride;
@@ -100,7 +96,7 @@ uint64_t bench_draw(const struct bench_draw *draw, struct bench_random *random) 
     uint64_t rank = bench_zipf_draw(&draw->zipf, random);
     if (draw->distribution == BENCH_LATEST)
         return draw->entries - rank;
-    return (uint64_t)((unsigned __int128)rank * draw->stride % draw->entries);
+    return rank * draw->stride % draw->entries; /* both are below 2^32 */
 }
 
 /* ---- Keys --------------------------------------------------------------------------------------------------------------- */

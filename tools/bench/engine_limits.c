@@ -78,10 +78,10 @@ struct memory {
 static void fill_memory(const struct mapped *map, const struct memory_head *head, uint64_t entry) {
     struct bench_random random = { head->seed };
     uint64_t *word = (uint64_t *)(void *)((unsigned char *)map->base + PAGE);
-    uint64_t *heap = word + head->lines * WORDS, entries = bench_limit_shape.entries;
+    uint64_t *heap = word + head->lines * WORDS;
     uint64_t room = bench_limit_shape.heap - entry;
     for (uint64_t i = 0; i < head->lines * WORDS; i++)
-        word[i] = (uint64_t)((unsigned __int128)bench_below(&random, entries) * room / entries) / BLOCK * BLOCK;
+        word[i] = bench_below(&random, room / BLOCK) * BLOCK;
     for (uint64_t i = 0; i < bench_limit_shape.heap / 8; i++)
         heap[i] = bench_next(&random);
     memcpy(map->base, head, sizeof *head);
@@ -131,7 +131,7 @@ static int open_thread(void *store, unsigned index, void **context) {
 static int get_memory(void *context, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len) {
     struct memory *memory = context;
     uint64_t hash = XXH3_64bits_withSeed(key, key_len, memory->seed), offset;
-    uint64_t line = (uint64_t)((unsigned __int128)hash * memory->lines >> 64);
+    uint64_t line = bench_scale(hash, memory->lines);
     memcpy(&offset, memory->index + line * LINE + hash % WORDS * 8, sizeof offset);
     const unsigned char *entry = memory->heap + offset;
     memory->same += memcmp(entry + HEADER, key, key_len) == 0;

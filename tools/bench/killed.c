@@ -28,7 +28,7 @@ static _Noreturn void put_for_ever(void *store, const struct bench_ask *ask, uin
         uint64_t number = bench_draw(&draw, &random);
         bench_key(key, (uint32_t)ask->key_size, number);
         memcpy(value, &number, sizeof number);
-        if (bench_holdfast.put(store, key, ask->key_size, value, ask->value_size) != BENCH_DONE)
+        if (bench_holdfast.put(store, key, (size_t)ask->key_size, value, (size_t)ask->value_size) != BENCH_DONE)
             _exit(1);
     }
 }

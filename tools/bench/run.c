@@ -159,7 +159,7 @@ static void draw_turn(struct run *run, unsigned count) {
     for (unsigned i = 0; i < count; i++) {
         uint64_t at = run->next++;
         if (operation == ERASE)
-            at = (uint64_t)((unsigned __int128)at * run->draw.stride % run->draw.entries);
+            at = at * run->draw.stride % run->draw.entries;
         run->numbers[i] = at + run->work->first;
         run->operations[i] = (unsigned char)operation;
     }

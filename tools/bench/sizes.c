@@ -59,7 +59,7 @@ static bool get_number(struct sized *sized, uint64_t number, int wanted) {
     char key[BENCH_KEY_MAX];
     size_t length;
     bench_key(key, (uint32_t)sized->ask->key_size, number);
-    sized->result = hf_get(sized->store, key, sized->ask->key_size, sized->value, BENCH_VALUE_MAX, &length, NULL);
+    sized->result = hf_get(sized->store, key, (size_t)sized->ask->key_size, sized->value, BENCH_VALUE_MAX, &length, NULL);
     return sized->result == wanted;
 }
 
@@ -67,7 +67,7 @@ static int put_number(struct sized *sized, uint64_t number) {
     char key[BENCH_KEY_MAX];
     bench_key(key, (uint32_t)sized->ask->key_size, number);
     memcpy(sized->value, &number, sizeof number);
-    sized->result = hf_put(sized->store, key, sized->ask->key_size, sized->value, sized->ask->value_size, NULL, NULL);
+    sized->result = hf_put(sized->store, key, (size_t)sized->ask->key_size, sized->value, (size_t)sized->ask->value_size, NULL, NULL);
     return sized->result;
 }
 
@@ -158,7 +158,7 @@ static int time_work(struct sized *sized, work_fn *work, bool reopens, double *s
         if (sized->result != HF_OK || bench_interrupted())
             return failed();
     }
-    *seconds = bench_median(times, sized->ask->repeats);
+    *seconds = bench_median(times, (size_t)sized->ask->repeats);
     return BENCH_DONE;
 }
 
