@@ -67,7 +67,8 @@ static int put_number(struct sized *sized, uint64_t number) {
     char key[BENCH_KEY_MAX];
     bench_key(key, (uint32_t)sized->ask->key_size, number);
     memcpy(sized->value, &number, sizeof number);
-    sized->result = hf_put(sized->store, key, (size_t)sized->ask->key_size, sized->value, (size_t)sized->ask->value_size, NULL, NULL);
+    sized->result = hf_put(sized->store, key, (size_t)sized->ask->key_size, sized->value, (size_t)sized->ask->value_size, NULL,
+                           NULL);
     return sized->result;
 }
 
