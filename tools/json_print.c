@@ -63,6 +63,8 @@ static void print_string(const unsigned char *bytes, size_t length) {
 }
 
 void json_print_bytes(const void *bytes, size_t length) {
+    if (length == 0)
+        bytes = ""; /* no bytes may have no address */
     if (is_utf8(bytes, length)) {
         print_string(bytes, length);
         return;
