@@ -123,6 +123,7 @@
     X(DROPS_FORGOTTEN,      "who repairs after a repairer that was killed does not know that entries went") \
     X(FILL_KEPT,            "a fill that is cancelled keeps its lock") \
     X(FILL_STALE_IGNORED,   "who would take a stale value waits for a new one") \
+    X(FILL_ONE_BY_ONE,      "who waits for values that cannot be stored waits for all of them") \
     X(FILL_UNREAD,          "who gets a fill lock does not look for the value again") \
     /* ---- copy */ \
     X(COPY_UNFROZEN,        "stripes are let go of before all are locked") \

@@ -22,6 +22,8 @@ struct request {
     struct hf_fill_options options;
     struct hf__place place;
     uint64_t deadline;
+    const struct hf__fill *awaited; /* the lock that is waited for, ... */
+    uint32_t unstored;              /* ... and its count when that began */
     bool counted; /* as a hit or miss */
 };
 
@@ -53,6 +55,7 @@ static int prepare(struct request *request, hf_store *store, const void *key, si
     request->key_len = key_len;
     request->place = hf__locate(store->region, hf__hash_key(store->region, key, key_len));
     request->deadline = 0;
+    request->awaited = NULL;
     request->counted = false;
     return HF_OK;
 }
@@ -74,6 +77,17 @@ static int look_stale(const struct request *request) {
         return HF_NOTFOUND;
     return hf_get_stale(request->store, request->key, request->key_len, request->buffer, request->size, request->value_len,
                         request->meta);
+}
+
+/* Were values computed, one after another, that could not be stored? So it would go on for all who wait. One may be bad luck: a
+ * delete came in between. */
+static bool in_vain(struct request *request, const struct hf__claim *claim) {
+    uint32_t unstored = hf__load32(&claim->fill->unstored);
+    if (request->awaited != claim->fill) {
+        request->awaited = claim->fill;
+        request->unstored = unstored;
+    }
+    return unstored - request->unstored > 1 && !HF_PLANTED(FILL_ONE_BY_ONE);
 }
 
 /* Somebody else fills the key: HF_OK after a while, what look_stale has found, or a failure. */
@@ -101,7 +115,7 @@ static int claim_or_wait(struct request *request, struct hf__claim *claim) {
     if (hf__fill_is_own(claim) && (*depth() > 0 || !HF_PLANTED(FILL_OWN_AWAITED)))
         return hf__fail(HF_ERR_REENTERED,
                         "a function that fills a key, or a handler that interrupted a fill, asked for that key");
-    if (*depth() == 0 || HF_PLANTED(FILL_NESTED_WAITS))
+    if ((*depth() == 0 && !in_vain(request, claim)) || HF_PLANTED(FILL_NESTED_WAITS))
         return await(request, claim);
     claim->fill = NULL;
     return HF_END;
@@ -189,13 +203,15 @@ static int compute(const struct request *request, struct hf__claim *claim, hf_fi
     hf__tally(request->store->region, HF__TALLY_fills, 1);
     result = fn(context, request->key, request->key_len, &fill);
     HF_POINT("fill:computed");
-    if (result == HF_OK)
-        result = check_fill(request->store, &fill);
+    if (result == HF_OK && (result = check_fill(request->store, &fill)) != HF_OK)
+        hf__fill_unstored(claim->fill);
     *filled = result == HF_OK;
     if (result == HF_OK) {
         hf__store(&hf__fill_of(request->store->region, request->place.hash)->took, hf__monotonic_us() - start);
-        if (store_fill(request->store, request->key, request->key_len, &fill, claim->horizon, &meta) != HF_OK)
+        if (store_fill(request->store, request->key, request->key_len, &fill, claim->horizon, &meta) != HF_OK) {
             meta.version = 0;
+            hf__fill_unstored(claim->fill);
+        }
         result = deliver(request, &fill, &meta);
     }
     HF_POINT("fill:stored");
@@ -322,6 +338,8 @@ int hf_fill_publish(hf_store *store, const void *key, size_t key_len, const stru
     result = store_fill(store, key, key_len, fill, lease->horizon, &meta);
     if (result == HF_OK && version)
         *version = meta.version;
+    if (result != HF_OK && lease->number)
+        hf__fill_unstored(hf__fill_at(store->region, lease->lock));
     HF_POINT("fill:published");
     end_lease(store, lease);
     return result;

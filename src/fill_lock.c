@@ -74,7 +74,7 @@ static int take(struct hf__claim *claim, struct hf__fill *fill) {
     hf__store(&fill->lease, 0);
     hf__store32(&fill->pid, hf__pid);
     hf__store(&fill->horizon, claim->horizon);
-    hf__store(&fill->overtaken, 0);
+    hf__store32(&fill->overtaken, 0);
     if (!HF_PLANTED(FILL_NAMELESS))
         hf__publish(&fill->key_hash, name_of(claim->place.hash));
     claim->fill = fill;
@@ -117,14 +117,14 @@ static struct hf__fill *named(const struct hf__region *region, uint64_t key_hash
 void hf__fill_overtake(const struct hf__region *region, const struct hf__place *place, uint64_t version) {
     struct hf__fill *fill = hf__stripe_at(region, place->stripe)->filled ? named(region, place->hash) : NULL;
     if (fill && version >= hf__load(&fill->horizon) && !HF_PLANTED(FILL_NOT_OVERTAKEN))
-        hf__store(&fill->overtaken, 1);
+        hf__store32(&fill->overtaken, 1);
 }
 
 bool hf__fill_known(const struct hf__region *region, const struct hf__place *place, uint64_t horizon, bool *overtaken) {
     struct hf__fill *fill = named(region, place->hash);
     if (!fill || hf__load(&fill->horizon) != horizon || HF_PLANTED(FILL_UNKNOWN))
         return false;
-    *overtaken = hf__load(&fill->overtaken) != 0;
+    *overtaken = hf__load32(&fill->overtaken) != 0;
     hf__fence_acquire();
     return hf__observe(&fill->key_hash) == name_of(place->hash);
 }
@@ -198,6 +198,11 @@ void hf__fill_release(struct hf__claim *claim) {
     hf__publish(&claim->fill->key_hash, 0);
     HF_POINT("fill:done");
     let_go(claim);
+}
+
+void hf__fill_unstored(struct hf__fill *fill) {
+    if (fill)
+        hf__add32(&fill->unstored, 1);
 }
 
 uint64_t hf__fill_lease(struct hf__claim *claim, uint32_t lease_ms) {

@@ -147,6 +147,7 @@ int hf__fill_claim(struct hf_store *store, const struct hf__place *place, struct
 bool hf__fill_is_own(const struct hf__claim *claim); /* of this thread, when it was busy */
 void hf__fill_wait(const struct hf__claim *claim, uint64_t until_us);
 void hf__fill_release(struct hf__claim *claim);
+void hf__fill_unstored(struct hf__fill *fill); /* NULL: no lock, and nobody waits */
 /* Under the stripe's lock: a write of this version or stamp goes, of which guard.c has to know. */
 void hf__fill_overtake(const struct hf__region *region, const struct hf__place *place, uint64_t version);
 /* ... Is the claim of that horizon still the key's latest? Then *overtaken says all about it. */
@@ -175,7 +176,7 @@ struct hf__range {
 uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words, struct hf__range avoid);
 uint32_t hf__small_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
                         struct hf__range avoid);
-void hf__fetch_room(const struct hf__region *region, uint32_t stripe); /* starts to fetch where the next hole is looked for */
+void hf__fetch_room(const struct hf__region *region, uint32_t stripe); /* starts to fetch the next hole; no lock needed */
 struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe);
 void hf__mark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
 void hf__unmark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);

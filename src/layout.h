@@ -232,7 +232,8 @@ struct hf__fill {
     uint64_t took;        /* microseconds of the last fill under this lock                          */
     uint32_t pid;         /* of the holder                                                          */
     uint32_t turn;        /* a futex: grows when a lease ends                                       */
-    uint64_t overtaken;   /* ... 1: the key was deleted, or a put of it came and was dropped (guard.c)   */
+    uint32_t overtaken;   /* ... 1: the key was deleted, or a put of it came and was dropped (guard.c)   */
+    uint32_t unstored;    /* grows when a value was computed under this lock that could not be stored    */
 };
 static_assert(sizeof(struct hf__fill) == 2 * HF__LINE, "two lines");
 

@@ -256,6 +256,67 @@ static void strangers(void) {
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
+/* ---- Computed in vain ---------------------------------------------------------------------------------------------------- */
+
+enum { VAIN_SIZE = 3000 };
+
+static struct vain {
+    hf_store *store;
+    unsigned calls, now, most; /* how many compute: at this moment, and at the same time at most */
+    int result;                /* of the function */
+} *vain;
+
+static int compute_in_vain(void *unused, const void *key, size_t key_len, struct hf_fill *fill) {
+    static const char value[VAIN_SIZE];
+    (void)unused, (void)key, (void)key_len;
+    unsigned now = __atomic_add_fetch(&vain->now, 1, __ATOMIC_SEQ_CST);
+    unsigned most = __atomic_load_n(&vain->most, __ATOMIC_SEQ_CST);
+    while (now > most && !__atomic_compare_exchange_n(&vain->most, &most, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        ;
+    __atomic_add_fetch(&vain->calls, 1, __ATOMIC_SEQ_CST);
+    check_sleep_ms(50);
+    __atomic_sub_fetch(&vain->now, 1, __ATOMIC_SEQ_CST);
+    fill->value = value;
+    fill->value_len = sizeof value;
+    return vain->result;
+}
+
+static int ask_in_vain(void *unused) {
+    (void)unused;
+    CHECK_RC(hf_get_or_fill(vain->store, "k", 1, NULL, 0, NULL, NULL, compute_in_vain, NULL, NULL),
+             vain->result == HF_OK ? HF_TRUNCATED : vain->result);
+    return 0;
+}
+
+/* Returns how many computed at the same time. */
+static unsigned crowd_in_vain(int result) {
+    pid_t pids[12];
+    vain->calls = vain->most = 0;
+    vain->result = result;
+    for (unsigned i = 0; i < 12; i++)
+        pids[i] = check_spawn(ask_in_vain, NULL);
+    for (unsigned i = 0; i < 12; i++)
+        check_ended(pids[i], 20);
+    CHECK_EQ(vain->calls, 12);
+    return vain->most;
+}
+
+/* In a store without room nobody's value serves another: who waits must not wait for all of them. What fails goes one by one. */
+static void in_vain(void) {
+    static const char value[VAIN_SIZE];
+    struct hf_options small = check_small_store(0);
+    small.stripes = 1;
+    vain = check_shared(sizeof *vain);
+    vain->store = check_create("in-vain", small);
+    int result = HF_OK;
+    for (unsigned i = 0; result == HF_OK; i++)
+        result = hf_put(vain->store, &i, sizeof i, value, sizeof value, NULL, NULL);
+    CHECK_RC(result, HF_ERR_FULL);
+    CHECK_EQ(crowd_in_vain(HF_END), 1);
+    CHECK(crowd_in_vain(HF_OK) > 4);
+    CHECK_RC(hf_close(&vain->store), HF_OK);
+}
+
 /* ---- Threads and children ------------------------------------------------------------------------------------------------ */
 
 static int compute_for_ever(void *started, const void *key, size_t key_len, struct hf_fill *fill) {
@@ -363,7 +424,7 @@ int test_run(int argc, char **argv) {
         {"cancelled", cancelled}, {"forked", forked}, {"threads", many_threads}, {"absent", fill_absent},
         {"failed", fill_failed}, {"outdated", fill_outdated}, {"guarded", fill_guarded}, {"leases", fill_leases},
         {"stale", fill_stale}, {"early", fill_early}, {"refused", fill_refused}, {"raced", fill_raced},
-        {"killed", fill_killed},
+        {"killed", fill_killed}, {"in-vain", in_vain},
     };
     unsigned rounds = (unsigned)check_number(argc, argv, "--rounds", 0);
     if (rounds > 0)

@@ -118,6 +118,7 @@ plant FILL_UNKNOWN fill outdated
 plant DROPS_FORGOTTEN fill guarded
 plant FILL_KEPT fill cancelled
 plant FILL_UNREAD fill raced
+plant FILL_ONE_BY_ONE fill in-vain
 # Counters and who holds what.
 plant COUNTS_LOST counts threads
 plant ENDED_LISTED counts endings
