@@ -6,8 +6,9 @@
  *     ./ask /tmp/prefork.sock 1001 1001 600851475143
  *
  * A client sends a number and gets its prime factors, which are worth caching. The store is opened once, before fork: the handle
- * works in every worker. A worker may be killed at any instruction, also in the middle of hf_put, and is replaced: no other
- * worker waits for it longer than the repair of one stripe takes, and no cached answer is lost or torn.
+ * works in every worker. A worker may be killed at any instruction, also while it computes or stores, and is replaced: no
+ * other worker waits for it longer than the repair of one stripe takes, who waited for its answer computes it instead, and no
+ * cached answer is lost or torn.
  */
 #include <errno.h>
 #include <holdfast.h>
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 static hf_store *store;
+static bool computed; /* by this worker, for the request at hand */
 
 static void die(const char *what, const char *why) {
     fprintf(stderr, "prefork: %s: %s\n", what, why);
@@ -40,19 +42,27 @@ static size_t factorize(unsigned long long number, char *text, size_t size) {
     return length;
 }
 
-/* Every miss is computed and stored for an hour. A cache that fails is no reason not to answer: say why, and go on. */
+/* Computes what is missing: in one worker at a time, while the others that are asked for the same number wait for its answer. */
+static int compute(void *context, const void *key, size_t key_len, struct hf_fill *fill) {
+    static char factors[1024];
+    (void)key, (void)key_len;
+    fill->value = factors;
+    fill->value_len = factorize(*(unsigned long long *)context, factors, sizeof factors);
+    fill->ttl_ms = 3600 * 1000;
+    computed = true;
+    return HF_OK;
+}
+
+/* A cache that fails is no reason not to answer: say why, and go on. */
 static void answer(FILE *client, unsigned long long number) {
     char key[32], factors[1024];
     size_t key_len = (size_t)snprintf(key, sizeof key, "factors:%llu", number), length = 0;
-    bool hit = hf_get(store, key, key_len, factors, sizeof factors, &length, NULL) == HF_OK;
-    if (!hit) {
-        struct hf_put_options options = HF_PUT_INIT;
-        options.ttl_ms = 3600 * 1000;
+    computed = false;
+    if (hf_get_or_fill(store, key, key_len, factors, sizeof factors, &length, NULL, compute, &number, NULL) < 0) {
+        fprintf(stderr, "prefork: %s\n", hf_explain());
         length = factorize(number, factors, sizeof factors);
-        if (hf_put(store, key, key_len, factors, length, &options, NULL) < 0)
-            fprintf(stderr, "prefork: %s\n", hf_explain());
     }
-    const char *counter = hit ? "hits" : "misses"; /* no increment is lost, however many workers count */
+    const char *counter = computed ? "misses" : "hits"; /* no increment is lost, however many workers count */
     if (hf_incr(store, counter, strlen(counter), 1, NULL, NULL) < 0)
         fprintf(stderr, "prefork: %s\n", hf_explain());
     fprintf(client, "%llu:%.*s\n", number, (int)length, factors);
