@@ -128,6 +128,15 @@ static inline void hf__in_order(void) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+/* Says to the processor that a loop waits for another one. */
+static inline void hf__relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
 /* For the compiler: the case to be fast in. */
 #define hf__usual(condition) __builtin_expect(!!(condition), 1)
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define SLICE_US 1000000u
+#define SPINS 40u /* of some 50 ns */
 
 static void init_robust(pthread_mutex_t *mutex, int shared) {
     pthread_mutexattr_t attributes;
@@ -136,6 +137,22 @@ static int result_of(int error) {
     }
 }
 
+/* A write takes less time than to sleep and be woken: for about as long as a few of them last, the lock is tried again and again,
+ * unless others sleep for it already. EBUSY: in vain. */
+static int try_for_a_moment(pthread_mutex_t *mutex) {
+    int error = EBUSY;
+    for (unsigned i = 0; error == EBUSY && i < SPINS; i++) {
+        uint32_t word = hf__load32(hf__robust_word(mutex));
+        if (word & HF__FUTEX_WAITS)
+            break;
+        if (hf__robust_held(word))
+            hf__relax();
+        else
+            error = pthread_mutex_trylock(mutex);
+    }
+    return error;
+}
+
 int hf__lock_any(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, struct hf__hold *hold) {
     struct hf__stripe *header = hf__stripe_at(store->region, stripe);
     hold->store = store;
@@ -144,6 +161,8 @@ int hf__lock_any(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, s
     int error = pthread_mutex_trylock(&header->mutex);
     bool contended = error == EBUSY;
     if (contended)
+        error = try_for_a_moment(&header->mutex);
+    if (error == EBUSY)
         error = wait_for(&header->mutex, timeout_ms);
     if (error != 0 && error != EOWNERDEAD)
         return result_of(error);

@@ -83,9 +83,9 @@ static inline uint32_t next_fit(const struct hf__region *region, uint32_t stripe
     if (at == HF__NONE && all - from < span)
         at = hole_between(region, stripe, blocks, part.at, part.at + span - (all - from), avoid, all);
     if (at == HF__NONE) /* the next search goes on where this one ended */
-        *cursor = all - from > span ? from + span : part.at + span - (all - from);
+        hf__store32(cursor, all - from > span ? from + span : part.at + span - (all - from));
     else /* the next hole, for hf__fetch_room, if it can be told from the word at hand */
-        *cursor = hf__next_free(region, stripe, at + blocks, all - at - blocks < 64 ? all : at + blocks + 64);
+        hf__store32(cursor, hf__next_free(region, stripe, at + blocks, all - at - blocks < 64 ? all : at + blocks + 64));
     return at;
 }
 
@@ -105,7 +105,7 @@ uint32_t hf__small_hole(const struct hf__region *region, uint32_t stripe, uint32
 }
 
 void hf__fetch_room(const struct hf__region *region, uint32_t stripe) {
-    uint32_t cursor = hf__stripe_at(region, stripe)->cursor;
+    uint32_t cursor = hf__load32(&hf__stripe_at(region, stripe)->cursor);
     if (cursor >= region->geometry.blocks)
         return;
     hf__fetch_maps(region, stripe, cursor);

@@ -272,7 +272,7 @@ static void store_counters(const struct recovery *recovery) {
     hf__store(&header->used_blocks, recovery->blocks);
     header->next_expiry = recovery->next_expiry;
     header->largest = recovery->largest;
-    header->cursor = header->cursor < geometry->blocks ? header->cursor : 0;
+    hf__store32(&header->cursor, header->cursor < geometry->blocks ? header->cursor : 0);
     header->hand = header->hand < geometry->blocks ? header->hand : 0;
     header->small_hand = header->small_hand < geometry->small_blocks ? header->small_hand : 0;
     header->sweep = 0;

@@ -23,7 +23,7 @@ static void point_at(const struct hf__region *region, uint32_t stripe, uint32_t 
     if (at < region->geometry.small_blocks)
         header->small_cursor = at;
     else
-        header->cursor = at;
+        hf__store32(&header->cursor, at);
 }
 
 /* Removes the expired entries of some slots but `own`; how many. *next becomes the first expiry of the others, if earlier. */

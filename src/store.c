@@ -52,7 +52,6 @@ int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_o
 }
 
 void hf__write_enter(struct hf__write *write) {
-    hf__fetch_room(write->region, write->place.stripe);
     hf__record_set(write->stripe, write->operation, write->place.hash);
     find_spot(write);
     if (HF_PLANTED(DELETE_FIRST) && write->operation == HF_OP_PUT && write->spot.word) {
@@ -67,6 +66,7 @@ void hf__write_leave(struct hf__write *write) {
 }
 
 int hf__write_lock(struct hf__write *write) {
+    hf__fetch_room(write->region, write->place.stripe);
     int result = hf__lock(write->store, write->place.stripe, write->store->timeout_ms, &write->hold);
     if (result != HF_OK)
         return hf__result(result);
