@@ -6,6 +6,7 @@
  * be replaced by rename, the file has a temporary name for a while.
  */
 #include "internal.h"
+#include "pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,6 +93,8 @@ static int extend(int fd, uint64_t size) {
 /* Where the file system cannot allocate, glibc writes into every block, and musl says so. */
 int hf__file_allocate(int fd, uint64_t size) {
     int error;
+    if (size <= SIZE_MAX && !HF_PLANTED(NOT_ALLOCATED))
+        hf__pages_gather(fd, (size_t)size);
     do
         error = HF_PLANTED(NOT_ALLOCATED) ? ftruncate(fd, (off_t)size) : posix_fallocate(fd, 0, (off_t)size);
     while (error == EINTR);

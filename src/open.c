@@ -8,6 +8,7 @@
  * A mapping in which a thread holds a lock is never unmapped: the kernel could not tell the next owner that this one died.
  */
 #include "internal.h"
+#include "pages.h"
 #include "tally.h"
 
 #include <errno.h>
@@ -119,7 +120,7 @@ static int map_region(struct hf__region *region) {
     if (!region->held || !region->own)
         return hf__fail_errno("calloc");
     int protection = region->mapped_writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    region->base = mmap(NULL, hf__mapped_size(&region->geometry), protection, MAP_SHARED, region->fd, 0);
+    region->base = hf__pages_map(region->fd, hf__mapped_size(&region->geometry), protection);
     return region->base == MAP_FAILED ? hf__fail_errno("mmap") : HF_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "bench/engines.h"
@@ -19,7 +20,7 @@ enum { ENTRIES_MAX = 1000000000, WORKERS_MAX = BENCH_THREADS_MAX / 2 };
 static struct {
     uint64_t entries, key_size, value_size, processes, threads, seconds, operations, warm_up, repeats, seed, batch, stripes;
     const char *workload, *distribution, *mode, *sizes;
-    bool no_limits, keep, use_existing, json;
+    bool no_limits, small_pages, keep, use_existing, json;
 } asked = { .entries = 1000000, .key_size = 16, .value_size = 100, .processes = 1, .threads = 1, .seconds = 1, .warm_up = 10000,
             .repeats = 5, .seed = 1, .batch = 16, .workload = "load,get,chase,get-many,put,delete", .distribution = "uniform",
             .mode = "store" };
@@ -58,6 +59,8 @@ static const struct option_spec bench_options[] = {
       .help = "instead: what everything costs in stores of so many entries, as in 10000,1000000" },
     { .name = "no-limits", .kind = OPTION_SWITCH, .target = &asked.no_limits,
       .help = "do not measure the limits of the machine" },
+    { .name = "small-pages", .kind = OPTION_SWITCH, .target = &asked.small_pages,
+      .help = "do not let the files have large pages" },
     { .name = "keep", .kind = OPTION_SWITCH, .target = &asked.keep, .help = "leave the new STORE and its entries in place" },
     { .name = "use-existing", .kind = OPTION_SWITCH, .target = &asked.use_existing,
       .help = "work in a STORE that exists, beside its entries" },
@@ -272,6 +275,8 @@ static int run_command(int argc, char **argv) {
     unsigned sizes = code == TOOL_DONE && asked.sizes ? read_sizes(figures) : 0;
     if (code != TOOL_DONE || (asked.sizes && sizes == 0))
         return TOOL_USAGE;
+    if (asked.small_pages)
+        prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     if (!find_place(&place, argc > 0 ? argv[0] : NULL))
         return TOOL_FAILED;
     bench_machine_now(&machine, place.scratch.path);

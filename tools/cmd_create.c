@@ -3,6 +3,7 @@
  * create and info: what a store is made of. Sizes are checked here against the bounds that hold for every store; whether they fit
  * together is the library's to say.
  */
+#include "large.h"
 #include "tool.h"
 
 #include <inttypes.h>
@@ -87,13 +88,13 @@ static const char *mode_name(uint32_t mode) {
     return mode == HF_MODE_CACHE ? "cache" : "store";
 }
 
-static void print_info_json(const struct hf_info *info) {
+static void print_info_json(const struct hf_info *info, uint64_t large) {
     printf("{\"store_id\":\"%016" PRIx64 "\",\"created_ms\":%" PRIu64 ",\"mode\":\"%s\",\"file_size\":%" PRIu64
-           ",\"entries\":%" PRIu64 ",\"entry_size\":%" PRIu32
+           ",\"large_pages\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"entry_size\":%" PRIu32
            ",\"max_value\":%" PRIu32 ",\"max_key\":%" PRIu32 ",\"stripes\":%" PRIu32
            ",\"format\":%" PRIu32 ",\"block_size\":%" PRIu32 ",\"blocks\":%" PRIu64 ",\"buckets\":%" PRIu64
            ",\"default_ttl_ms\":%" PRIu64 ",\"libc\":\"%.16s\",\"detached\":%s,\"unverified\":%s,\"unfinished\":%" PRIu32 "}\n",
-           info->store_id, info->created_ms, mode_name(info->mode), info->file_size, info->entries, info->entry_size,
+           info->store_id, info->created_ms, mode_name(info->mode), info->file_size, large, info->entries, info->entry_size,
            info->max_value, info->max_key, info->stripes, info->format, info->block_size, info->blocks, info->buckets,
            info->default_ttl_ms, info->libc, info->detached ? "true" : "false", info->unverified ? "true" : "false",
            info->unfinished);
@@ -106,12 +107,13 @@ static void print_default_ttl(uint64_t ttl_ms) {
         printf("entries expire    only if their writer says so\n");
 }
 
-static void print_info_text(const struct hf_info *info) {
+static void print_info_text(const struct hf_info *info, uint64_t large) {
     struct shown shown;
     printf("store id          %016" PRIx64 "\n", info->store_id);
     printf("created           %s\n", show_time(info->created_ms, &shown));
     printf("mode              %s\n", mode_name(info->mode));
     printf("file size         %s\n", show_size(info->file_size, &shown));
+    printf("in large pages    %s\n", show_size(large, &shown));
     printf("promised entries  %" PRIu64 " of up to %" PRIu32 " bytes\n", info->entries, info->entry_size);
     printf("largest value     %s\n", show_size(info->max_value, &shown));
     printf("longest key       %s\n", show_size(info->max_key, &shown));
@@ -133,9 +135,9 @@ static int info(int argc, char **argv) {
     struct hf_info about = HF_INFO_INIT;
     int result = hf_info(store, &about);
     if (result == HF_OK && info_json)
-        print_info_json(&about);
+        print_info_json(&about, large_pages_of(argv[0]));
     else if (result == HF_OK)
-        print_info_text(&about);
+        print_info_text(&about, large_pages_of(argv[0]));
     int code = report_result(argv[0], result);
     close_store(&store, argv[0]);
     return code;

@@ -4,10 +4,12 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <holdfast.h>
 
+#include "../large.h"
 #include "engines.h"
 
 static int failed(int result) {
@@ -25,6 +27,14 @@ static int create(const char *path, const struct bench_config *config) {
         return failed(result);
     hf_close(&store);
     return BENCH_DONE;
+}
+
+/* With the pages that tmpfs makes by itself. */
+static int create_small(const char *path, const struct bench_config *config) {
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    int result = create(path, config);
+    prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+    return result;
 }
 
 static int open_store(const char *path, const struct bench_config *config, void **store) {
@@ -76,8 +86,10 @@ static void settings(const char *path, char *text, size_t size) {
     if (hf_open(&store, path, &options) != HF_OK)
         return;
     if (hf_info(store, &info) == HF_OK)
-        snprintf(text, size, "mode %s, %" PRIu32 " stripes, %" PRIu64 " buckets, %" PRIu64 " blocks of %" PRIu32 " bytes",
-                 info.mode == HF_MODE_CACHE ? "cache" : "store", info.stripes, info.buckets, info.blocks, info.block_size);
+        snprintf(text, size, "mode %s, %" PRIu32 " stripes, %" PRIu64 " buckets, %" PRIu64 " blocks of %" PRIu32 " bytes, "
+                 "%" PRIu64 " %% of the file in large pages",
+                 info.mode == HF_MODE_CACHE ? "cache" : "store", info.stripes, info.buckets, info.blocks, info.block_size,
+                 large_pages_of(path) * 100 / info.file_size);
     hf_close(&store);
 }
 
@@ -86,17 +98,10 @@ static uint64_t footprint(const char *path) {
     return stat(path, &status) == 0 ? (uint64_t)status.st_blocks * 512 : 0;
 }
 
-const struct bench_engine bench_holdfast = {
-    .name = "holdfast",
-    .about = "Holdfast " HF_VERSION,
-    .abilities = BENCH_SEVERAL_PROCESSES | BENCH_SEVERAL_THREADS,
-    .create = create,
-    .open = open_store,
-    .put = put,
-    .get = get,
-    .get_many = get_many,
-    .erase = erase,
-    .close = close_store,
-    .settings = settings,
-    .footprint = footprint,
-};
+#define BY_HOLDFAST \
+    .about = "Holdfast " HF_VERSION, .abilities = BENCH_SEVERAL_PROCESSES | BENCH_SEVERAL_THREADS, .open = open_store, \
+    .put = put, .get = get, .get_many = get_many, .erase = erase, .close = close_store, .settings = settings, \
+    .footprint = footprint
+
+const struct bench_engine bench_holdfast = { .name = "holdfast", .create = create, BY_HOLDFAST };
+const struct bench_engine bench_holdfast_small = { .name = "Holdfast (small pages)", .create = create_small, BY_HOLDFAST };

@@ -2,9 +2,10 @@
 /*
  * The limits, as engines, so that they are measured by the same loop, with the same keys, as a store.
  *
- * Memory: a file of the same size, mapped from the same file system. A get hashes the key as the library does, loads one word
- * of a random line of the index, which names a random entry, compares the key there and copies the value: two loads that depend
- * on each other and miss the caches as a store's do, and the same further lines. No tag, no length, no check, no second look.
+ * Memory: a file of the same size in the same file system, of pages of the same size. A get hashes the key as the library does,
+ * loads one word of a random line of the index, which names a random entry, compares the key there and copies the value: two
+ * loads that depend on each other and miss the caches as a store's do, and the same further lines. No tag, no length, no check,
+ * no second look.
  * Lock: each thread locks and unlocks a mutex of its own, of the kind that can survive its owner. Nothing: nothing.
  */
 #include <errno.h>
@@ -19,6 +20,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "../../src/pages.h"
 #include "engines.h"
 
 /* An entry begins with as much as one of the library does, and lies as it does on multiples of a block. */
@@ -43,7 +45,7 @@ static int map_file(const char *path, struct mapped *map) {
     if (fd < 0 || fstat(fd, &status) != 0)
         return failed("cannot open their file");
     map->size = (size_t)status.st_size;
-    map->base = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    map->base = hf__pages_map(fd, map->size, PROT_READ | PROT_WRITE);
     close(fd);
     return map->base == MAP_FAILED ? failed("cannot map their file") : BENCH_DONE;
 }
@@ -52,6 +54,7 @@ static int make_file(const char *path, uint64_t size, struct mapped *map) {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return failed("cannot make their file");
+    hf__pages_gather(fd, size);
     int error = posix_fallocate(fd, 0, (off_t)size);
     close(fd);
     errno = error;

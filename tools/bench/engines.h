@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef HOLDFAST_BENCH_ENGINES_H
 #define HOLDFAST_BENCH_ENGINES_H
-/* The engines that `holdfast bench` measures. */
+/* The engines that `holdfast bench` measures, and the library once more, in a file that has no large pages. */
 #include "bench.h"
 
-extern const struct bench_engine bench_holdfast;
+extern const struct bench_engine bench_holdfast, bench_holdfast_small;
 
 /* What no store can beat: to read, the accesses to memory that its design cannot do without; to write, a lock that survives its
  * owner. And no work at all: the time of the benchmark itself. */

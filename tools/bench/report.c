@@ -57,7 +57,7 @@ double bench_ratio_of(const struct bench_ratio *ratio, bool typical) {
 void bench_print_machine(const struct bench_machine *machine) {
     printf("machine      %s, %u cores; load of the last minute %.1f\n", machine->cpu, machine->cores, machine->load);
     printf("system       %s, %s\n", machine->kernel, machine->libc);
-    printf("files        %s; huge pages of shared memory: %s\n", machine->file_system, machine->huge_pages);
+    printf("files        %s\n", machine->file_system);
     printf("build        %s, %s\n", machine->compiler, machine->build);
     if (machine->load > 0.5 + machine->cores / 4.0)
         printf("             the machine was busy: compare the columns 'typical', and repeat when it is quiet\n");

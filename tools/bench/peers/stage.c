@@ -66,7 +66,7 @@ int stage_begin(struct stage *stage, uint64_t entries, const char *names, const 
                                            .processes = 3, .threads = 1 };
     if (bench_scratch_make(&stage->scratch, directory) != BENCH_DONE)
         return complain("scratch directory");
-    if (add(stage, &bench_holdfast) != BENCH_DONE)
+    if (add(stage, &bench_holdfast) != BENCH_DONE || add(stage, &bench_holdfast_small) != BENCH_DONE)
         return BENCH_FAILED;
     for (unsigned i = 0; peers_built[i]; i++) {
         if (wanted(names, peers_built[i]->name) && add(stage, peers_built[i]) != BENCH_DONE)
