@@ -193,7 +193,7 @@ static int time_recovery(struct sized *sized, struct bench_figures *figures) {
 /* ---- The three stores of a size ----------------------------------------------------------------------------------------- */
 
 static int measure_whole(struct sized *sized, struct bench_figures *figures) {
-    double open, check, repair, scan, size = (double)sized->info.file_size;
+    double open = 0, check = 0, repair = 0, scan = 0, size = (double)sized->info.file_size;
     if (time_work(sized, work_open, true, &open) != BENCH_DONE || time_work(sized, work_check, false, &check) != BENCH_DONE ||
         time_work(sized, work_repair, false, &repair) != BENCH_DONE || time_work(sized, work_scan, false, &scan) != BENCH_DONE)
         return BENCH_FAILED;
