@@ -30,7 +30,10 @@ static uint32_t free_blocks(const struct stripe *stripe) {
     return stripe->region->geometry.blocks - (uint32_t)stripe->header->used_blocks;
 }
 
-static void tighten_largest(const struct stripe *stripe) {
+/* False: it was not too large. */
+static bool tighten_largest(const struct stripe *stripe) {
+    if (!stripe->header->loose)
+        return false;
     uint32_t first = stripe->number * hf__slots_of_stripe(stripe->region), largest = 0;
     for (uint32_t slot = first; slot < first + hf__slots_of_stripe(stripe->region); slot++) {
         struct hf__view view;
@@ -41,6 +44,8 @@ static void tighten_largest(const struct stripe *stripe) {
         largest = blocks > largest ? blocks : largest;
     }
     stripe->header->largest = largest;
+    stripe->header->loose = 0;
+    return true;
 }
 
 static uint32_t reserve_for(const struct stripe *stripe, const struct hf__need *need) {
@@ -59,8 +64,7 @@ static bool admit(const struct stripe *stripe, const struct hf__need *need) {
         return true;
     if (hf__expire(stripe->region, stripe->number, need->own, need->now_ms) > 0 && admitted(stripe, need))
         return true;
-    tighten_largest(stripe);
-    return admitted(stripe, need);
+    return tighten_largest(stripe) && admitted(stripe, need);
 }
 
 static uint32_t carve(struct hf__stripe *header, uint32_t blocks) {

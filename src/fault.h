@@ -45,6 +45,7 @@
     X(HANDS_TRUSTED,        "the hands of the clock and of the ring are not checked against the heap") \
     X(NONE_PROMOTED,        "what is read often leaves the small ring like everything else") \
     X(GHOSTS_IGNORED,       "a key that comes back soon is taken for a new one") \
+    X(LARGEST_STAYS,        "the largest entry goes and still counts") \
     X(RESERVE_ONCE,         "an insert leaves room for the largest entry once, not twice") \
     X(RESERVE_TAKEN,        "a new entry goes into the reserve, if the hole at hand is part of it") \
     X(NO_RELEASE_FENCE,     "no release fence before the first store into reused blocks") \

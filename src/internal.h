@@ -166,6 +166,11 @@ void hf__ring_append(const struct hf__region *region, struct hf_recovery *recove
 
 /* maps.c: the block maps of a locked stripe. Blocks count within the stripe. */
 #define HF__NONE UINT32_MAX
+/* An entry of so many blocks has gone, and one of `left` taken its place. */
+static inline void hf__loosen(struct hf__stripe *header, const struct hf__region *region, uint32_t blocks, uint32_t left) {
+    if (!region->evicts && blocks >= header->largest && left < blocks && !HF_PLANTED(LARGEST_STAYS))
+        header->loose = 1;
+}
 uint32_t hf__next_used(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit);
 uint32_t hf__next_free(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit);
 uint32_t hf__next_entry(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit);

@@ -199,7 +199,10 @@ struct hf__stripe {
     uint64_t evictions_small; /* of the evictions: from the small ring                 */
     uint64_t evictions_slot;  /* ... because a key had no free slot                    */
     uint64_t promotions;      /* of the moves: from the small ring to the main region  */
-    uint32_t small_hand;      /* cache mode: where the hand of the small ring stands   */
+    union {
+        uint32_t small_hand;  /* cache mode: where the hand of the small ring stands   */
+        uint32_t loose;       /* store mode: 0: `largest` is not too large             */
+    };
     uint32_t sweep;           /* the bucket that is looked at next for expired entries, ... */
     uint64_t lap_expiry;      /* ... and the first expiry seen since it was the first one   */
     uint32_t small_cursor;    /* where the search for a hole of the small ring begins       */

@@ -274,7 +274,10 @@ static void store_counters(const struct recovery *recovery) {
     header->largest = recovery->largest;
     hf__store32(&header->cursor, header->cursor < geometry->blocks ? header->cursor : 0);
     header->hand = header->hand < geometry->blocks ? header->hand : 0;
-    header->small_hand = header->small_hand < geometry->small_blocks ? header->small_hand : 0;
+    if (recovery->region->evicts)
+        header->small_hand = header->small_hand < geometry->small_blocks ? header->small_hand : 0;
+    else
+        header->loose = 0;
     header->sweep = 0;
     header->lap_expiry = UINT64_MAX;
     header->backwards &= 1;

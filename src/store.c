@@ -138,7 +138,7 @@ static void fill(struct hf__write *write, const struct hf__content *content, str
 }
 
 /* The commit, and what follows from it. */
-static void publish(struct hf__write *write, uint64_t word) {
+static void publish(struct hf__write *write, uint64_t word, uint32_t blocks) {
     const struct hf__region *region = write->region;
     struct hf__spot *spot = &write->spot;
     uint32_t stripe = write->place.stripe;
@@ -155,6 +155,7 @@ static void publish(struct hf__write *write, uint64_t word) {
         hf__publish32(&write->stripe->record.operation, write->operation);
     if (!insert && !HF_PLANTED(NO_FREE) && !HF_PLANTED(FREE_FIRST)) {
         hf__unmark(region, stripe, hf__within(region, stripe, &spot->view), spot->view.blocks);
+        hf__loosen(write->stripe, region, spot->view.blocks, blocks);
         hf__step(write->stripe, HF__STEP_FREED);
     }
     hf__count(&write->stripe->entries, insert);
@@ -189,7 +190,7 @@ int hf__write_content(struct hf__write *write, const struct hf__content *content
     if (HF_PLANTED(PUBLISH_FIRST))
         hf__publish(write->spot.at, word);
     fill(write, content, &header, block);
-    publish(write, word);
+    publish(write, word, blocks);
     if (HF_PLANTED(COUNTER_LATE))
         write->stripe->next_stamp = header.stamp + 1;
     if (content->expiry && content->expiry < write->stripe->next_expiry)

@@ -100,6 +100,7 @@ void hf__unlink(const struct hf__region *region, const struct hf__place *place, 
         hf__unpass(region, place, spot->passed);
     hf__step(header, HF__STEP_UNPASSED);
     hf__unmark(region, place->stripe, hf__within(region, place->stripe, &spot->view), spot->view.blocks);
+    hf__loosen(header, region, spot->view.blocks, 0);
     hf__step(header, emptied == HF__STEP_PUBLISHED ? HF__STEP_FREED : HF__STEP_DROP_FREE);
     hf__count(&header->entries, ~0ull);
     hf__changed(region, place->stripe, hf__bit_of(place->hash));

@@ -251,8 +251,35 @@ static void room(void) {
     CHECK_RC(hf_close(&m.store), HF_OK);
 }
 
+/* Puts entries of 224 bytes until the store is full; how many it took. */
+static unsigned fill_with_small(hf_store *store, uint32_t *next) {
+    static const char value[170];
+    unsigned taken = 0;
+    int result;
+    while ((result = hf_put(store, next, sizeof *next, value, sizeof value, NULL, NULL)) == HF_OK)
+        ++*next, ++taken;
+    CHECK_RC(result, HF_ERR_FULL);
+    return taken;
+}
+
+/* When the largest entry has gone, deleted or replaced by a smaller one, the room that was kept for its sake can be had. */
+static void shrunk(void) {
+    static const char large[8000];
+    for (int replaced = 0; replaced < 2; replaced++) {
+        uint32_t next = 0;
+        hf_store *store = small_store(1);
+        CHECK_RC(hf_put(store, "large", 5, large, sizeof large, NULL, NULL), HF_OK);
+        fill_with_small(store, &next);
+        CHECK_EQ(fill_with_small(store, &next), 0);
+        CHECK_RC(replaced ? hf_put(store, "large", 5, "", 0, NULL, NULL) : hf_delete(store, "large", 5, 0), HF_OK);
+        CHECK(fill_with_small(store, &next) > 2 * sizeof large / 224); /* it, and most of what two more would take */
+        CHECK_RC(hf_close(&store), HF_OK);
+    }
+}
+
 int test_run(int argc, char **argv) {
-    static const struct check_case cases[] = {{"promise", promise}, {"replace", replace}, {"mixed", mixed}, {"room", room}};
+    static const struct check_case cases[] = {{"promise", promise}, {"replace", replace}, {"mixed", mixed}, {"room", room},
+                                              {"shrunk", shrunk}};
     char *rest[8];
     int count = 0;
     for (int i = 0; i < argc && count < 8; i++) {

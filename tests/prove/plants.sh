@@ -62,6 +62,7 @@ plant NONE_PROMOTED evict promoted
 plant GHOSTS_IGNORED evict zipf
 plant NO_OWN_RELOAD capacity mixed
 plant RESERVE_ONCE capacity replace
+plant LARGEST_STAYS capacity shrunk
 plant NO_FREE capacity replace
 plant HOME_ONLY capacity replace
 plant RESERVE_TAKEN capacity replace
