@@ -74,7 +74,8 @@ static int sync_stripes(const struct hf__region *region) {
 static int become_first(const struct hf__region *region, const struct hf__identity *identity) {
     struct hf__live *live = hf__live(region);
     bool verify = hf__load32(&live->in_use) && !hf__identity_matches(identity, live) && !HF_PLANTED(VERIFY_SKIPPED);
-    int result = hf__file_allocate(region->fd, region->geometry.file_size);
+    int result = HF_PLANTED(PAGES_TAKEN) ? hf__file_allocate_new(region->fd, region->geometry.file_size)
+                                         : hf__file_allocate(region->fd, region->geometry.file_size);
     if (result == HF_OK)
         result = mark_in_use(region);
     if (result != HF_OK)

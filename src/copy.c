@@ -76,7 +76,7 @@ static int copy_to(hf_store *store, const char *path, unsigned char *image, cons
     int result = hf__file_begin(&file, path, options->file_mode);
     if (result != HF_OK)
         return result;
-    result = hf__file_allocate(file.fd, size);
+    result = hf__file_allocate_new(file.fd, size);
     if (result == HF_OK)
         result = take_image(store, image);
     if (result == HF_OK)

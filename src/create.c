@@ -37,7 +37,7 @@ int hf__format(int fd, const struct hf__geometry *geometry) {
         result = write_magic(fd, HF_PLANTED(MAGIC_FIRST) ? superblock.magic : making);
     HF_POINT("create:making");
     if (result == HF_OK)
-        result = hf__file_allocate(fd, geometry->file_size);
+        result = hf__file_allocate_new(fd, geometry->file_size);
     HF_POINT("create:allocated");
     if (result != HF_OK)
         return result;

@@ -89,6 +89,8 @@
     X(GEOMETRY_TRUSTED,     "the sizes in the superblock are not checked") \
     X(NAMESPACE_IGNORED,    "the PID namespace of the other writers is not compared") \
     X(NOT_ALLOCATED,        "a file gets its size, but no blocks") \
+    X(PAGES_UNFIT,          "a file that does not fit takes all there is before it is refused") \
+    X(PAGES_TAKEN,          "the first writer makes large pages of a store that others have made") \
     X(MAGIC_FIRST,          "a new file has its magic before it is complete") \
     X(CLASSIC_LOCK,         "the election lock belongs to the process: any close of the file drops it") \
     X(ELECTION_SHARED,      "the election lock is taken shared: everybody is first") \

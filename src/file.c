@@ -93,8 +93,6 @@ static int extend(int fd, uint64_t size) {
 /* Where the file system cannot allocate, glibc writes into every block, and musl says so. */
 int hf__file_allocate(int fd, uint64_t size) {
     int error;
-    if (size <= SIZE_MAX && !HF_PLANTED(NOT_ALLOCATED))
-        hf__pages_gather(fd, (size_t)size);
     do
         error = HF_PLANTED(NOT_ALLOCATED) ? ftruncate(fd, (off_t)size) : posix_fallocate(fd, 0, (off_t)size);
     while (error == EINTR);
@@ -105,6 +103,12 @@ int hf__file_allocate(int fd, uint64_t size) {
         return hf__fail(HF_ERR_SYSTEM, "no room for the store's %llu bytes: free some, or ask for a smaller capacity",
                         (unsigned long long)size);
     return error ? hf__fail_errno("posix_fallocate") : HF_OK;
+}
+
+int hf__file_allocate_new(int fd, uint64_t size) {
+    if (size <= SIZE_MAX && (hf__pages_fit(fd, (size_t)size) || HF_PLANTED(PAGES_UNFIT)) && !HF_PLANTED(NOT_ALLOCATED))
+        hf__pages_gather(fd, (size_t)size);
+    return hf__file_allocate(fd, size);
 }
 
 int hf__file_mode(int fd, uint32_t *mode) {

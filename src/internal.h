@@ -53,6 +53,7 @@ struct hf__new_file {
 };
 int hf__file_begin(struct hf__new_file *file, const char *path, uint32_t mode);
 int hf__file_allocate(int fd, uint64_t size);
+int hf__file_allocate_new(int fd, uint64_t size); /* in large pages where they can be had; nobody else has the file */
 int hf__file_commit(struct hf__new_file *file, bool replace);
 void hf__file_abandon(struct hf__new_file *file);
 int hf__file_system_check(int fd);

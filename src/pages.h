@@ -13,54 +13,57 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #define HF__LARGE_PAGE ((size_t)2 << 20)
+#define HF__PAGES_STEP (32 * HF__LARGE_PAGE)
 #define HF__TMPFS 0x01021994u
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
 
 /* Maps a file, or returns MAP_FAILED. It begins where a large page can, if it is large enough for one and addresses are not
- * scarce: in a reserved range, of which the rest is given back. */
+ * scarce. The place is looked for by a mapping that is given back at once, and then only proposed: what is put over a mapping by
+ * force may fail with the old one gone, whose addresses another thread can have by then. */
 static inline void *hf__pages_map(int fd, size_t size, int protection) {
-    unsigned char *room = MAP_FAILED;
-    size_t wide = size + HF__LARGE_PAGE, page = (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char *room = MAP_FAILED, *proposed = NULL;
+    size_t wide = size + HF__LARGE_PAGE;
     if (sizeof(size_t) >= 8 && size >= HF__LARGE_PAGE)
         room = mmap(NULL, wide, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED)
-        return mmap(NULL, size, protection, MAP_SHARED, fd, 0);
-    size_t before = -(uintptr_t)room & (HF__LARGE_PAGE - 1), end = before + ((size + page - 1) & ~(page - 1));
-    void *base = mmap(room + before, size, protection, MAP_SHARED | MAP_FIXED, fd, 0);
-    int error = errno;
-    if (base == MAP_FAILED)
-        before = end = wide;
-    if (before > 0)
-        munmap(room, before);
-    if (end < wide)
-        munmap(room + end, wide - end);
-    errno = error;
-    return base;
+    if (room != MAP_FAILED) {
+        proposed = room + (-(uintptr_t)room & (HF__LARGE_PAGE - 1));
+        munmap(room, wide);
+    }
+    return mmap(proposed, size, protection, MAP_SHARED, fd, 0);
 }
 
-/* Before the pages of a new file are allocated: they are made large at once, which takes less time than making small ones. One
- * small page must be there in each. */
-static inline void hf__pages_gather(int fd, size_t size) {
+/* Is it tmpfs, and is there room? What does not fit would take all there is before it is refused. */
+static inline bool hf__pages_fit(int fd, size_t size) {
     struct statfs system;
+    if (fstatfs(fd, &system) != 0 || (uint32_t)system.f_type != HF__TMPFS)
+        return false;
+    return system.f_blocks == 0 || size / (size_t)system.f_bsize < system.f_bavail;
+}
+
+/* Before the pages of a new file that fits are allocated: they are made large at once, which takes less time than making small
+ * ones. One small page must be there in each. Not for a file that others have made: its pages would be charged to the memory
+ * cgroup of whoever asks, and could be more than that allows. In steps, between which a signal can end the process. */
+static inline void hf__pages_gather(int fd, size_t size) {
     size_t whole = size & ~(HF__LARGE_PAGE - 1);
-    if (whole == 0 || fstatfs(fd, &system) != 0 || (uint32_t)system.f_type != HF__TMPFS)
-        return;
-    for (size_t at = 0; at < whole; at += HF__LARGE_PAGE)
-        if (posix_fallocate(fd, (off_t)at, (off_t)1) != 0)
-            return;
-    void *base = hf__pages_map(fd, whole, PROT_READ | PROT_WRITE);
-    if (base == MAP_FAILED)
-        return;
-    madvise(base, whole, MADV_COLLAPSE);
-    munmap(base, whole);
+    unsigned char *base = whole > 0 ? hf__pages_map(fd, whole, PROT_READ | PROT_WRITE) : MAP_FAILED;
+    bool going = base != MAP_FAILED;
+    for (size_t at = 0, next; going && at < whole; at = next) {
+        next = whole - at < HF__PAGES_STEP ? whole : at + HF__PAGES_STEP;
+        for (size_t page = at; going && page < next; page += HF__LARGE_PAGE)
+            going = posix_fallocate(fd, (off_t)page, (off_t)1) == 0;
+        going = going && (madvise(base + at, next - at, MADV_COLLAPSE) == 0 || errno == EAGAIN);
+    }
+    if (base != MAP_FAILED)
+        munmap(base, whole);
 }
 
 #endif

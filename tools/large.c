@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How much of a file lies in large pages: mapped as the library maps it, looked at once in each, and asked of the kernel.
+ *
+ * To look into a hole would fill it, and to look behind the end of a file that is cut off meanwhile would end the process: holes
+ * are passed over, and it is the kernel that looks.
  */
 #include "large.h"
 
@@ -11,6 +14,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 
 /* The line of smaps that begins a mapping starts with its first address; those that follow tell its figures. */
 static uint64_t mapped_large(const void *base) {
@@ -33,11 +40,12 @@ static uint64_t mapped_large(const void *base) {
 }
 
 static uint64_t look_at(int fd, size_t size) {
-    void *base = hf__pages_map(fd, size, PROT_READ);
+    unsigned char *base = hf__pages_map(fd, size, PROT_READ);
     if (base == MAP_FAILED)
         return 0;
-    for (size_t at = 0; at < size; at += HF__LARGE_PAGE)
-        (void)((volatile const char *)base)[at];
+    bool looking = true;
+    for (size_t at = 0; looking && at < size; at += HF__LARGE_PAGE)
+        looking = lseek(fd, (off_t)at, SEEK_DATA) != (off_t)at || madvise(base + at, 1, MADV_POPULATE_READ) == 0;
     uint64_t bytes = mapped_large(base);
     munmap(base, size);
     return bytes;

@@ -142,6 +142,8 @@ plant NO_RANGE_CHECK hostile
 plant ABI_IGNORED open other-builds
 plant GEOMETRY_TRUSTED open other-builds
 plant NOT_ALLOCATED open defaults
+plant PAGES_UNFIT pages unfit
+plant PAGES_TAKEN pages opened
 plant MAGIC_FIRST create killed-in-descriptor
 plant COPY_UNSYNCED durable copy
 plant IN_USE_COPIED durable copy
