@@ -109,6 +109,7 @@
     /* ---- wait, fill */ \
     X(CHANGE_UNCOUNTED,     "a change does not move the stripe's change word on") \
     X(WAKE_LOST,            "who waits for a change, or a fill, is not woken") \
+    X(TURN_KEPT,            "who is about to sleep when a writer clears his bit sleeps until his deadline") \
     X(SLICE_ENDLESS,        "who waits for a change does not look again by himself") \
     X(NO_FILL_OWNER_DEAD,   "who waits for a fill takes a dead filler for a living one") \
     X(FILL_NAMELESS,        "a fill lock does not name the key it is held for") \

@@ -167,6 +167,7 @@ struct hf__stripe {
         struct {
             pthread_mutex_t mutex;
             uint32_t waiters; /* bit 0: the whole store is watched; the others by hash: somebody waits for a key (wait.c) */
+            uint32_t turn;    /* a futex: grows when a writer wakes those who wait for a key                              */
         };
         unsigned char mutex_line[HF__LINE];
     };
@@ -183,7 +184,7 @@ struct hf__stripe {
     uint32_t hand;        /* cache mode: where the clock stands                                     */
     uint32_t backwards;   /* store mode: 1 while the reserve travels to lower blocks                */
     uint32_t quarantined; /* 1: could not be repaired                                               */
-    uint32_t change;      /* a futex: grows with every change of a key                              */
+    uint32_t change;      /* grows with every change of a key                                       */
 
     uint64_t puts;
     uint64_t deletes;
@@ -208,7 +209,7 @@ struct hf__stripe {
     uint32_t small_cursor;    /* where the search for a hole of the small ring begins       */
     uint32_t filled;          /* 1: a fill lock was claimed for a key of this stripe; never 0 again */
 };
-static_assert(sizeof(pthread_mutex_t) + sizeof(uint32_t) <= HF__LINE, "the mutex and its waiters have a line of their own");
+static_assert(sizeof(pthread_mutex_t) + 2 * sizeof(uint32_t) <= HF__LINE, "the mutex and its waiters have a line of their own");
 #define HF__MUTEX_SIZE sizeof(pthread_mutex_t)
 #define HF__MUTEX_ALIGN alignof(pthread_mutex_t)
 static_assert(offsetof(struct hf__stripe, record) == 64, "line 1");

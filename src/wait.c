@@ -2,14 +2,18 @@
 /*
  * Waiting for a change of a key, or of any.
  *
- * A stripe has a word that grows with every change, on which who waits for a key sleeps, and a word of bits that tells who does:
- * one of 31 for a key, by its hash, and one for the whole store. The waiter notes the change word, looks at the key, sets his
- * bit and sleeps unless the change word has moved on. The writer commits, moves the change word on, unlocks, and looks for bits
- * of the keys that he has changed; he clears those, and only then wakes. Either the waiter sees the new word, or the writer the
- * bit: each stores his own before he loads the other's. A put in which nobody is interested costs a store and a load more, both
- * on lines that it owns. (One word for both would have to be changed by an atomic addition in every put.)
+ * A stripe has a word that grows with every change, and a word of bits that tells who waits: one of 31 for a key, by its hash,
+ * and one for the whole store. The waiter notes the change word, looks at the key, sets his bit, and looks whether the change
+ * word has moved on. The writer commits, moves the change word on, unlocks, and looks for bits of the keys that he has changed.
+ * Either the waiter sees the new word, or the writer the bit: each stores his own before he loads the other's. A put in which
+ * nobody is interested costs a store and a load more, both on lines that it owns. (One word for both would have to be changed by
+ * an atomic addition in every put.)
  *
- * Who watches the whole store cannot sleep on the words of all stripes. A word of the store moves on when a writer finds bit 0.
+ * The writer clears the bits that he found, and then wakes. A bit that he clears may be that of a waiter who came later, has seen
+ * this change already, and is about to sleep until the next one, whose writer would not find it. So nobody sleeps on the change
+ * word, but on the turn, which moves on between the two, and which the waiter notes before he sets his bit.
+ *
+ * Who watches the whole store cannot sleep on the words of all stripes. A turn of the store moves on when a writer finds bit 0.
  *
  * Whoever is killed between commit and wake takes the wake-up along; so does a waiter that is killed when it was just woken for
  * others, too. So nobody sleeps longer than a slice before he looks again. An expiry is no write: who waits for a key sleeps no
@@ -58,8 +62,11 @@ void hf__wake(const struct hf__region *region, uint32_t stripe, uint32_t bits) {
     struct hf__stripe *header = hf__stripe_at(region, stripe);
     hf__clear_bits32(&header->waiters, bits);
     HF_POINT("wake");
-    if (bits & ~1u)
-        hf__wake_all(&header->change, bits & ~1u);
+    if (bits & ~1u) {
+        if (!HF_PLANTED(TURN_KEPT))
+            hf__add32(&header->turn, 1);
+        hf__wake_all(&header->turn, bits & ~1u);
+    }
     if (bits & 1) {
         hf__add32(&hf__live(region)->turn, 1);
         hf__wake_all(&hf__live(region)->turn, 1);
@@ -68,7 +75,7 @@ void hf__wake(const struct hf__region *region, uint32_t stripe, uint32_t bits) {
 
 /* The end of a slice. */
 static uint64_t slice_end(uint64_t deadline) {
-    return HF_PLANTED(SLICE_ENDLESS) ? deadline : least(deadline, hf__monotonic_us() + SLICE_US);
+    return HF_PLANTED(SLICE_ENDLESS) || HF_PLANTED(TURN_KEPT) ? deadline : least(deadline, hf__monotonic_us() + SLICE_US);
 }
 
 /* What is there now. */
@@ -79,7 +86,18 @@ static int look(hf_store *store, const void *key, size_t key_len, struct hf_meta
     return result == HF_NOTFOUND || result == HF_TRUNCATED ? HF_OK : result;
 }
 
-static void sleep_for_key(hf_store *store, const struct hf__place *place, uint32_t change, uint64_t until_us) {
+/* What a waiter noted before he looked at the key. */
+struct noted {
+    uint32_t turn, change;
+};
+
+static struct noted note(const struct hf__stripe *header) {
+    struct noted noted = { .turn = hf__observe32(&header->turn) };
+    noted.change = hf__observe32(&header->change);
+    return noted;
+}
+
+static void sleep_for_key(hf_store *store, const struct hf__place *place, struct noted noted, uint64_t until_us) {
     struct hf__stripe *header = hf__stripe_at(store->region, place->stripe);
     if (!store->region->writable) {
         nap(until_us);
@@ -87,7 +105,8 @@ static void sleep_for_key(hf_store *store, const struct hf__place *place, uint32
     }
     hf__set_bits32(&header->waiters, hf__bit_of(place->hash));
     HF_POINT("wait:set");
-    hf__sleep_on(&header->change, change, hf__bit_of(place->hash), until_us);
+    if (hf__observe32(&header->change) == noted.change)
+        hf__sleep_on(&header->turn, noted.turn, hf__bit_of(place->hash), until_us);
 }
 
 int hf_wait(hf_store *store, const void *key, size_t key_len, uint64_t seen, uint32_t timeout_ms, struct hf_meta *meta) {
@@ -99,7 +118,7 @@ int hf_wait(hf_store *store, const void *key, size_t key_len, uint64_t seen, uin
     const struct hf__stripe *header = hf__stripe_at(store->region, place.stripe);
     uint64_t deadline = hf__deadline(timeout_ms);
     for (;;) {
-        uint32_t change = hf__observe32(&header->change);
+        struct noted noted = note(header);
         result = look(store, key, key_len, &now);
         if (result == HF_OK && now.version == seen)
             result = hf__monotonic_us() < deadline ? HF_UNCHANGED : HF_END;
@@ -108,7 +127,7 @@ int hf_wait(hf_store *store, const void *key, size_t key_len, uint64_t seen, uin
         uint64_t until_us = slice_end(deadline);
         if (now.ttl_ms)
             until_us = least(until_us, hf__monotonic_us() + now.ttl_ms * 1000);
-        sleep_for_key(store, &place, change, until_us);
+        sleep_for_key(store, &place, noted, until_us);
     }
     if (result >= 0 && meta)
         *meta = now;

@@ -6,6 +6,7 @@
  *     wait [CASE...]
  *     wait --rounds N [--lanes N]    so many writers killed between commit and wake, so many at a time
  */
+#include "fault.h"
 #include "puppet.h"
 
 #include <pthread.h>
@@ -131,6 +132,59 @@ static void every_change(void) {
         check_ended(child, 10);
     }
     check_sound(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+/* ---- Who comes late ------------------------------------------------------------------------------------------------------ */
+
+static const char *stop_point;
+
+static void stop_there(const char *point) {
+    if (!stop_point || strcmp(point, stop_point) != 0)
+        return;
+    stop_point = NULL;
+    raise(SIGSTOP);
+}
+
+static pid_t stopped_at(const char *point, check_body *body, void *argument) {
+    stop_point = point;
+    hf__point_hook = stop_there;
+    pid_t child = check_spawn(body, argument);
+    hf__point_hook = NULL;
+    int status;
+    CHECK(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+    return child;
+}
+
+static int put_k(void *store) {
+    check_put(store, "k", "new");
+    return 0;
+}
+
+static int wait_without_slices(void *waiter) {
+    if (hf__planted == HF__BUG_NONE)
+        hf__planted = HF__BUG_SLICE_ENDLESS;
+    return wait_for_change(waiter);
+}
+
+/* A writer found somebody's bit, and clears it when another has set it and is about to sleep: who has seen the writer's change,
+ * and waits for the next one. That one wakes him. */
+static void late(void) {
+    hf_store *store = check_create("late", check_small_store(0));
+    check_put(store, "k", "old");
+    struct waiter early = {store, version_of(store, "k"), false};
+    pid_t sleeper = check_spawn(wait_for_change, &early);
+    check_sleep_ms(30);
+    pid_t writer = stopped_at("unlocked", put_k, store);
+    struct waiter waiter = {store, version_of(store, "k"), false};
+    pid_t second = stopped_at("wait:set", wait_without_slices, &waiter);
+    CHECK_EQ(kill(writer, SIGCONT), 0);
+    check_ended(writer, 10);
+    check_ended(sleeper, 10);
+    CHECK_EQ(kill(second, SIGCONT), 0);
+    check_sleep_ms(50);
+    check_put(store, "k", "newer");
+    check_ended(second, 10); /* its deadline is 20 s */
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
@@ -263,11 +317,6 @@ static void threads(void) {
 
 /* ---- Killed writers ------------------------------------------------------------------------------------------------------ */
 
-static int put_k(void *store) {
-    check_put(store, "k", "new");
-    return 0;
-}
-
 /* A writer is killed at its n-th point; false: it came through. One waiter sleeps for the key, one watches the store. */
 static bool killed_before_waking(hf_store *store, unsigned n) {
     struct puppet *puppet = puppet_new();
@@ -327,7 +376,7 @@ static void run_lanes(unsigned rounds, unsigned lanes) {
 int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"answers", answers}, {"hops", hops}, {"changes", every_change}, {"readers", readers}, {"mirrored", mirrored},
-        {"watched", watched}, {"threads", threads}, {"killed", killed_writers},
+        {"watched", watched}, {"threads", threads}, {"late", late}, {"killed", killed_writers},
     };
     unsigned rounds = (unsigned)check_number(argc, argv, "--rounds", 0);
     if (rounds > 0)

@@ -102,6 +102,7 @@ plant NAMESPACE_IGNORED namespaces refused
 # Fills and waits.
 plant CHANGE_UNCOUNTED wait mirrored
 plant WAKE_LOST wait hops
+plant TURN_KEPT wait late
 plant SLICE_ENDLESS wait killed
 plant NO_FILL_OWNER_DEAD fill stampedes
 plant FILL_NAMELESS fill stampedes
