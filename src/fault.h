@@ -125,6 +125,7 @@
     X(FILL_NOT_OVERTAKEN,   "a fill lock is not told that its key was deleted") \
     X(FILL_UNKNOWN,         "what becomes of other keys is held against a fill") \
     X(DROPS_FORGOTTEN,      "who repairs after a repairer that was killed does not know that entries went") \
+    X(LEASE_INHERITED,      "a stranger who tries the lock of one killed while he gave a lease makes it a lease") \
     X(FILL_KEPT,            "a fill that is cancelled keeps its lock") \
     X(FILL_STALE_IGNORED,   "who would take a stale value waits for a new one") \
     X(FILL_ONE_BY_ONE,      "who waits for values that cannot be stored waits for all of them") \

@@ -59,6 +59,9 @@ static bool held(struct hf__fill *fill) {
 static bool try_lock(struct hf__fill *fill) {
     int error = pthread_mutex_trylock(&fill->mutex);
     if (error == EOWNERDEAD) {
+        if (!HF_PLANTED(LEASE_INHERITED))
+            hf__store(&fill->lease, 0); /* what tells it from a lease that was given goes with the next line */
+        hf__in_order();
         pthread_mutex_consistent(&fill->mutex);
         hf__set_bits32(hf__robust_word(&fill->mutex), HF__FUTEX_WAITS); /* the others sleep on, for us */
     }

@@ -233,11 +233,8 @@ static void handler(void) {
     CHECK_RC(hf_close(&interrupted), HF_OK);
 }
 
-/* All fill locks are taken, by other keys. */
-static void strangers(void) {
-    struct hf_options small = check_small_store(0);
-    small.stripes = 1;
-    hf_store *store = check_create("strangers", small);
+/* All fill locks are taken, by other keys: nobody waits for one of theirs. */
+static void take_all(hf_store *store) {
     struct hf_fill_options nowait = HF_FILL_INIT;
     struct hf_lease lease;
     char key[16], value[32];
@@ -253,6 +250,34 @@ static void strangers(void) {
     CHECK_RC(hf_get_or_fill(store, "k", 1, value, sizeof value, &length, NULL, compute_inner, "alone", &nowait), HF_OK);
     CHECK_EQ(length, 5);
     check_value(store, "k", "alone");
+}
+
+static void strangers(void) {
+    struct hf_options small = check_small_store(0);
+    small.stripes = 1;
+    hf_store *store = check_create("strangers", small);
+    take_all(store);
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
+static void die_leasing(const char *point) {
+    if (strcmp(point, "fill:leased") == 0)
+        raise(SIGKILL);
+}
+
+static int begin_and_die(void *store) {
+    struct hf_lease lease;
+    hf__point_hook = die_leasing;
+    return hf_fill_begin(store, "k", 1, NULL, &lease);
+}
+
+/* A lease whose number nobody knows, for who gave it was killed: others who have tried its lock do not make it one. */
+static void unknown_lease(void) {
+    struct hf_options small = check_small_store(0);
+    small.stripes = 1;
+    hf_store *store = check_create("unknown-lease", small);
+    CHECK(check_killed(check_wait(check_spawn(begin_and_die, store), 10)));
+    take_all(store);
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
@@ -421,6 +446,7 @@ static void many_threads(void) {
 int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"stampedes", stampedes}, {"crossed", crossed}, {"own-key", own_key}, {"handler", handler}, {"strangers", strangers},
+        {"unknown-lease", unknown_lease},
         {"cancelled", cancelled}, {"forked", forked}, {"threads", many_threads}, {"absent", fill_absent},
         {"failed", fill_failed}, {"outdated", fill_outdated}, {"guarded", fill_guarded}, {"leases", fill_leases},
         {"stale", fill_stale}, {"early", fill_early}, {"refused", fill_refused}, {"raced", fill_raced},

@@ -118,6 +118,7 @@ plant RENEW_READS fill early
 plant FILL_NOT_OVERTAKEN fill outdated
 plant FILL_UNKNOWN fill outdated
 plant DROPS_FORGOTTEN fill guarded
+plant LEASE_INHERITED fill unknown-lease
 plant FILL_KEPT fill cancelled
 plant FILL_UNREAD fill raced
 plant FILL_ONE_BY_ONE fill in-vain
