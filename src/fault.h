@@ -89,6 +89,7 @@
     X(GEOMETRY_TRUSTED,     "the sizes in the superblock are not checked") \
     X(NAMESPACE_IGNORED,    "the PID namespace of the other writers is not compared") \
     X(NOT_ALLOCATED,        "a file gets its size, but no blocks") \
+    X(STANDARD_TAKEN,       "a store is opened as standard output, where that is closed") \
     X(PAGES_UNFIT,          "a file that does not fit takes all there is before it is refused") \
     X(PAGES_TAKEN,          "the first writer makes large pages of a store that others have made") \
     X(MAGIC_FIRST,          "a new file has its magic before it is complete") \

@@ -26,12 +26,22 @@ static const struct {
     { 0x7461636f, "OCFS2" }, { 0x01161970, "GFS2" },
 };
 
+/* In a process whose standard output is closed a file would get its number, and what is printed be written over the store. */
+static int above_standard(int fd) {
+    if (fd < 0 || fd > STDERR_FILENO || HF_PLANTED(STANDARD_TAKEN))
+        return fd;
+    int above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), error = errno;
+    close(fd);
+    errno = error;
+    return above;
+}
+
 int hf__file_open(const char *path, int flags, uint32_t mode) {
     int fd;
     do
         fd = open(path, flags, (mode_t)mode);
     while (fd < 0 && errno == EINTR);
-    return fd;
+    return above_standard(fd);
 }
 
 ssize_t hf__file_read(int fd, void *buffer, size_t size) {

@@ -227,7 +227,7 @@ static int open_or_create(const char *path, const struct hf_options *options, st
 static int reopen(int fd, const struct hf_options *options) {
     char proc[64];
     if (options->flags & HF_RDONLY)
-        return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
     return hf__file_open(proc, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
 }

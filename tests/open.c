@@ -436,6 +436,33 @@ static void stale(void) {
     CHECK_RC(hf_close(&old), HF_OK);
 }
 
+/* What is printed where nobody reads is written into no store. 2: it was. */
+static int print_into_nothing(void *unused) {
+    struct hf_options options = check_small_store(HF_CREATE);
+    char path[CHECK_PATH];
+    hf_store *store, *reader;
+    (void)unused;
+    for (int fd = 0; fd <= 2; fd++)
+        close(fd);
+    if (hf_open(&store, check_path(path, "standard"), &options) != HF_OK || hf_put(store, "k", 1, "v", 1, NULL, NULL) != HF_OK)
+        return 3;
+    options.flags = HF_RDONLY;
+    if (hf_open(&reader, path, &options) != HF_OK)
+        return 4;
+    for (int fd = 0; fd <= 2; fd++)
+        if (write(fd, "printed", 7) >= 0 || errno != EBADF || fcntl(fd, F_GETFD) >= 0)
+            return 2;
+    return hf_close(&reader) == HF_OK && hf_close(&store) == HF_OK ? 0 : 5;
+}
+
+static void standard(void) {
+    char path[CHECK_PATH];
+    check_run(print_into_nothing, NULL);
+    hf_store *store = check_open(check_path(path, "standard"), NULL);
+    check_value(store, "k", "v");
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
 int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"option-ranges", option_ranges}, {"addresses", addresses}, {"no-stores", no_stores},
@@ -443,7 +470,7 @@ int test_run(int argc, char **argv) {
         {"compatible-feature", compatible_feature},
         {"defaults", defaults},           {"exclusive", exclusive},
         {"descriptors", descriptors},     {"anonymous", anonymous},
-        {"stale", stale},
+        {"stale", stale},                 {"standard", standard},
         {"foreign-descriptor", foreign_descriptor},
     };
     check_cases(argc, argv, cases, sizeof cases / sizeof *cases);

@@ -144,6 +144,7 @@ plant NO_RANGE_CHECK hostile
 plant ABI_IGNORED open other-builds
 plant GEOMETRY_TRUSTED open other-builds
 plant NOT_ALLOCATED open defaults
+plant STANDARD_TAKEN open standard
 plant PAGES_UNFIT pages unfit
 plant PAGES_TAKEN pages opened
 plant MAGIC_FIRST create killed-in-descriptor
