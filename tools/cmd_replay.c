@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HEAP_MOST (1ull << 37) /* of any store */
+
 enum { KEY_BYTES = 16, SAMPLE = 1000, WHOLE = 1000000 /* millionths */ };
 
 static struct {
@@ -213,6 +215,8 @@ static int replay(int argc, char **argv) {
         return usage_error("--heap %s: a share as in 5%%, or a size as in 64M, is wanted", wanted.heap);
     if (part == 0 && bytes == 0)
         return usage_error("--heap %s: more than nothing is wanted", wanted.heap);
+    if (bytes > HEAP_MOST)
+        return usage_error("--heap %s: no store has more than 128G", wanted.heap);
     if (!parse_share(wanted.overwrite, &overwrite) || overwrite > WHOLE)
         return usage_error("--overwrite %s: a share as in 30%% is wanted", wanted.overwrite);
     if (wanted.stripes & (wanted.stripes - 1))

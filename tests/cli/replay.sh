@@ -20,7 +20,7 @@ run 0 replay "$dir/trace" --heap 1M --stripes 4 --round 32
 out_has '^miss ratio        0.2500$'
 silent
 
-for wrong in '--heap 0%' '--heap 5' '--heap x%' '--overwrite 101%' '--overwrite 30' '--stripes 3'; do
+for wrong in '--heap 0%' '--heap 18446744073709551615' '--heap 5' '--heap x%' '--overwrite 101%' '--overwrite 30' '--stripes 3'; do
     # shellcheck disable=SC2086 # two words
     code=0 && "$tool" replay "$dir/trace" $wrong >"$dir/out" 2>"$dir/err" || code=$?
     [ "$wrong" = '--heap 5' ] || equal "$wrong: $code" "$wrong: 2"
