@@ -843,11 +843,13 @@ HF_CHECKED int hf_stats(hf_store *store, struct hf_stats *stats);
 HF_CHECKED int hf_stats_stripe(hf_store *store, uint32_t stripe, struct hf_stats *stats);
 
 #define HF_LOCK_KINDS(X) \
-    X(HF_LOCK_STRIPE, 1, "stripe") /* of a write */
+    X(HF_LOCK_STRIPE, 1, "stripe") /* of a write                                                             */ \
+    X(HF_LOCK_FILL, 2, "fill")     /* of a function that computes a value (hf_get_or_fill)                   */ \
+    X(HF_LOCK_LEASE, 3, "lease")   /* of one who computes without holding a lock (hf_fill_begin)             */
 
 #define HF_LOCK_STATES(X) \
     X(HF_LOCK_HELD, 1, "held")             /* by `thread`, which may be running, stopped or, for a moment, dead           */ \
-    X(HF_LOCK_LEFT, 2, "left")             /* its owner died: who locks next repairs                                      */ \
+    X(HF_LOCK_LEFT, 2, "left")             /* its owner died: who locks next repairs, or computes                         */ \
     X(HF_LOCK_UNFINISHED, 3, "unfinished") /* free, but an operation was never ended: the first writer repairs            */
 
 #define HF_NAMED_ENUM(name, value, text) name = value,
@@ -859,21 +861,25 @@ struct hf_lock {
     uint32_t kind;      /* enum hf_lock_kind                                                         */
     uint32_t number;    /* which of its kind                                                         */
     uint32_t state;     /* enum hf_lock_state                                                        */
-    uint32_t thread;    /* HF_LOCK_HELD: the thread's id, as gettid() tells it to itself; else 0     */
-    uint32_t pid;       /* the process that began the operation in flight; 0: none is                */
+    uint32_t thread;    /* HF_LOCK_HELD: the thread's id, as gettid() tells it to itself; else, and of a lease, 0 */
+    uint32_t pid;       /* the process that began the operation in flight, or the fill; 0: none is   */
     uint32_t operation; /* enum hf_operation                                                         */
     uint32_t step;      /* how far it has come; see hf_step_name                                     */
-    uint32_t waited;    /* 1: somebody sleeps until it is free                                       */
-    uint64_t key_hash;  /* the store's hash of the key in flight; 0: none                            */
+    uint32_t waited;    /* 1: somebody sleeps until it is free. Of a lease it is not known: 0        */
+    uint64_t key_hash;  /* the store's hash of the key in flight, or filled; 0: none                 */
     uint32_t foreign;   /* 1: the ids are not known to be those of the caller's PID namespace        */
-    uint32_t reserved;
+    uint32_t stripe;    /* the one that is locked, or that of the key                                */
+    uint64_t held_ms;   /* a fill or lease: for how long. Of a stripe it is not known: 0             */
+    uint64_t left_ms;   /* a lease: until it ends; else 0                                            */
 };
 
-/* Who holds which stripe's lock at this moment, or left it; the locks of fills are not told. Copies at most `size` of them;
- * *count is how many there are (mostly 0: a write holds its lock for less than a microsecond). Since when is not known, for
- * writers would pay for it. Reads some words of each stripe and takes no lock, so it never waits, works with a read-only handle,
- * and what it tells of one lock may be a moment apart. HF_ERR_ABI: only programs with the writers' C library and word size can
- * read their locks. */
+/* Who holds which lock at this moment, or left it: those of stripes first, then those of fills, by number. Copies at most `size`
+ * of them; *count is how many there are (mostly 0, unless values are computed: a write holds its lock for less than a
+ * microsecond). Since when a stripe is locked is not known, for writers would pay for it. A value that is computed without
+ * sharing (see hf_get_or_fill, hf_fill_begin) has no lock. What was left by a filler that died stays until a fill takes that
+ * lock, and is in nobody's way. A lease is its holder's, dead or alive, until it ends. Reads some words of each lock and takes
+ * none, so it never waits, works with a read-only handle, and what it tells of one lock may be a moment apart. HF_ERR_ABI: only
+ * programs with the writers' C library and word size can read their locks. */
 HF_CHECKED int hf_locks(hf_store *store, struct hf_lock *locks, size_t size, size_t *count);
 
 /* Copies the latest recoveries, oldest first, at most `size` of them; the store keeps the last 256. *count is their number. */

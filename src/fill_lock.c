@@ -47,7 +47,7 @@ struct hf__fill *hf__fill_of(const struct hf__region *region, uint64_t key_hash)
 }
 
 /* Whose giver was killed before he let go of the mutex is no lease: nobody knows its number. */
-static bool leased(struct hf__fill *fill, uint64_t now_us) {
+bool hf__fill_leased(struct hf__fill *fill, uint64_t now_us) {
     return hf__observe(&fill->lease) != 0 && now_us < hf__load(&fill->lease_until) &&
            !(hf__load32(hf__robust_word(&fill->mutex)) & HF__FUTEX_DIED);
 }
@@ -68,7 +68,7 @@ static bool try_lock(struct hf__fill *fill) {
     return error == 0 || error == EOWNERDEAD;
 }
 
-static int take(struct hf__claim *claim, struct hf__fill *fill) {
+static int take(struct hf__claim *claim, struct hf__fill *fill, uint64_t now_us) {
     const struct hf__region *region = claim->store->region;
     hf__stripe_at(region, claim->place.stripe)->filled = 1;
     claim->horizon = hf__horizon(region, claim->place.stripe);
@@ -76,6 +76,7 @@ static int take(struct hf__claim *claim, struct hf__fill *fill) {
     hf__fence_release();
     hf__store(&fill->lease, 0);
     hf__store32(&fill->pid, hf__pid);
+    hf__store(&fill->since, now_us);
     hf__store(&fill->horizon, claim->horizon);
     hf__store32(&fill->overtaken, 0);
     if (!HF_PLANTED(FILL_NAMELESS))
@@ -93,15 +94,15 @@ static int claim_one(struct hf__claim *claim, uint64_t now_us) {
     for (uint32_t i = 0; i < CHOICES; i++) {
         struct hf__fill *fill = claim->fill = choice(region, claim->place.hash, i);
         if (hf__observe(&fill->key_hash) == name)
-            return leased(fill, now_us) || !try_lock(fill) ? HF_ERR_BUSY : take(claim, fill);
+            return hf__fill_leased(fill, now_us) || !try_lock(fill) ? HF_ERR_BUSY : take(claim, fill, now_us);
     }
     for (uint32_t i = 0; i < 2 * CHOICES; i++) { /* that of a dead stranger last: his waiters sleep on it */
         struct hf__fill *fill = choice(region, claim->place.hash, i % CHOICES);
         bool died = hf__load32(hf__robust_word(&fill->mutex)) & HF__FUTEX_DIED;
-        if ((died && i < CHOICES) || leased(fill, now_us) || !try_lock(fill))
+        if ((died && i < CHOICES) || hf__fill_leased(fill, now_us) || !try_lock(fill))
             continue;
-        if (!leased(fill, now_us))
-            return take(claim, fill);
+        if (!hf__fill_leased(fill, now_us))
+            return take(claim, fill, now_us);
         pthread_mutex_unlock(&fill->mutex);
     }
     claim->fill = HF_PLANTED(FILL_STRANGER) ? choice(region, claim->place.hash, 0) : NULL;
@@ -137,7 +138,7 @@ static bool busy(struct hf__claim *claim, uint64_t now_us) {
     uint64_t name = name_of(claim->place.hash);
     for (uint32_t i = 0; i < CHOICES; i++) {
         struct hf__fill *fill = claim->fill = choice(claim->store->region, claim->place.hash, i);
-        if (hf__observe(&fill->key_hash) == name && (leased(fill, now_us) || held(fill)))
+        if (hf__observe(&fill->key_hash) == name && (hf__fill_leased(fill, now_us) || held(fill)))
             return true;
     }
     return false;
@@ -170,7 +171,7 @@ void hf__fill_wait(const struct hf__claim *claim, uint64_t until_us) {
     uint64_t now_us = hf__monotonic_us(), slice = now_us + SLICE_US;
     uint32_t turn = hf__observe32(&fill->turn), *word = hf__robust_word(&fill->mutex);
     until_us = until_us < slice ? until_us : slice;
-    if (leased(fill, now_us)) {
+    if (hf__fill_leased(fill, now_us)) {
         uint64_t end = hf__load(&fill->lease_until);
         hf__sleep_on(&fill->turn, turn, UINT32_MAX, end < until_us ? end : until_us);
         return;

@@ -154,6 +154,7 @@ void hf__fill_overtake(const struct hf__region *region, const struct hf__place *
 /* ... Is the claim of that horizon still the key's latest? Then *overtaken says all about it. */
 bool hf__fill_known(const struct hf__region *region, const struct hf__place *place, uint64_t horizon, bool *overtaken);
 struct hf__fill *hf__fill_of(const struct hf__region *region, uint64_t key_hash); /* the first of its four */
+bool hf__fill_leased(struct hf__fill *fill, uint64_t now_us);
 uint64_t hf__fill_lease(struct hf__claim *claim, uint32_t lease_ms); /* in place of the lock */
 void hf__fill_lease_end(struct hf__fill *fill, uint64_t lease);
 

@@ -225,7 +225,10 @@ static_assert(sizeof(struct hf__stripe) == 320, "five lines");
  */
 struct hf__fill {
     alignas(HF__LINE) union {
-        pthread_mutex_t mutex;
+        struct {
+            pthread_mutex_t mutex;
+            alignas(8) uint64_t since; /* it was claimed for the key, microseconds of CLOCK_MONOTONIC */
+        };
         unsigned char mutex_line[HF__LINE];
     };
     uint64_t key_hash;    /* 0: of no key                                                           */

@@ -11,7 +11,7 @@ int main(void) {
     const struct hf_info info = HF_INFO_INIT;
     const struct hf_stats stats = HF_STATS_INIT;
     const struct hf_item item = HF_ITEM_INIT;
-    const struct hf_lock lock = {HF_LOCK_STRIPE, 0, HF_LOCK_HELD, 0, 0, 0, 0, 0, 0, 0, 0};
+    const struct hf_lock lock = {HF_LOCK_STRIPE, 0, HF_LOCK_HELD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     if (lock.kind != HF_LOCK_STRIPE)
         return 1;
     return !(options.size == sizeof options && put.size == sizeof put && incr.size == sizeof incr && copy.size == sizeof copy &&

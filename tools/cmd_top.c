@@ -181,6 +181,22 @@ static void show_heat(const struct top *top, struct frame *frame) {
     }
 }
 
+static void show_lock(const struct hf_lock *lock, struct frame *frame) {
+    struct thread_look owner = {.state = "dead", .name = "?"};
+    struct shown held;
+    bool lease = lock->kind == HF_LOCK_LEASE;
+    uint32_t id = lease ? lock->pid : lock->thread;
+    if (lock->state == HF_LOCK_HELD && !lock->foreign)
+        look_at_thread(id, &owner);
+    if (lock->kind == HF_LOCK_STRIPE)
+        line(frame, "  %" PRIu32 ": thread %" PRIu32 " (%s, %s) in %s%s", lock->number, id, owner.name, owner.state,
+             hf_operation_name(lock->operation), lock->waited ? "; others wait" : "");
+    else
+        line(frame, "  %" PRIu32 ": %s %" PRIu32 " (%s, %s) computes a value, for %s%s", lock->stripe,
+             lease ? "by a lease, process" : "thread", id, owner.name, owner.state, show_duration(lock->held_ms, &held),
+             lock->waited ? "; others wait" : "");
+}
+
 static void show_locks(const struct top *top, struct frame *frame) {
     struct hf_lock locks[LOCKS_SHOWN];
     size_t count = 0;
@@ -189,13 +205,8 @@ static void show_locks(const struct top *top, struct frame *frame) {
         return;
     }
     line(frame, "locks held or left at this moment: %zu%s", count, count > LOCKS_SHOWN ? " ('holdfast locks' lists them)" : "");
-    for (size_t i = 0; i < count && i < LOCKS_SHOWN; i++) {
-        struct thread_look owner = {.state = "dead", .name = "?"};
-        if (locks[i].state == HF_LOCK_HELD && !locks[i].foreign)
-            look_at_thread(locks[i].thread, &owner);
-        line(frame, "  %" PRIu32 ": thread %" PRIu32 " (%s, %s) in %s%s", locks[i].number, locks[i].thread, owner.name,
-             owner.state, hf_operation_name(locks[i].operation), locks[i].waited ? "; others wait" : "");
-    }
+    for (size_t i = 0; i < count && i < LOCKS_SHOWN; i++)
+        show_lock(&locks[i], frame);
 }
 
 static void show_last_recovery(const struct top *top, struct frame *frame) {

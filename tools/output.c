@@ -79,6 +79,22 @@ const char *show_size(uint64_t bytes, struct shown *into) {
     return into->text;
 }
 
+const char *show_duration(uint64_t milliseconds, struct shown *into) {
+    static const struct {
+        uint64_t below, unit; /* milliseconds */
+        char letter;
+    } units[] = {{6000000, 60000, 'm'}, {360000000, 3600000, 'h'}, {UINT64_MAX, 86400000, 'd'}};
+    size_t i = 0;
+    if (milliseconds < 100000) {
+        snprintf(into->text, sizeof into->text, "%.1fs", (double)(milliseconds / 100) / 10);
+        return into->text;
+    }
+    while (milliseconds >= units[i].below && i < 2)
+        i++;
+    snprintf(into->text, sizeof into->text, "%" PRIu64 "%c", milliseconds / units[i].unit, units[i].letter);
+    return into->text;
+}
+
 const char *show_time(uint64_t time_ms, struct shown *into) {
     time_t seconds = (time_t)(time_ms / 1000);
     struct tm parts;

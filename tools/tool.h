@@ -150,6 +150,9 @@ const char *show_bytes(const void *bytes, size_t length, struct shown *into);
 /* "1.5 MiB" */
 const char *show_size(uint64_t bytes, struct shown *into);
 
+/* "1.5s", "42m", "17h" or "3d": for tables */
+const char *show_duration(uint64_t milliseconds, struct shown *into);
+
 /* "2026-01-31 23:59:59.123Z" */
 const char *show_time(uint64_t time_ms, struct shown *into);
 
