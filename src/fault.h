@@ -68,6 +68,7 @@
     X(NO_WAKE,              "a release wakes nobody") \
     X(ORPHAN_KEPT,          "a lock that the kernel forgot stays locked") \
     X(TIMEOUT_IGNORED,      "the deadline is never reached") \
+    X(TRIED_KEPT,           "a lock that is not recoverable stays taken by who tries it") \
     X(PENDING_KEPT,         "glibc's pending entry is left behind by a timed-out lock") \
     X(UNMAP_HELD,           "a mapping is unmapped while a lock in it is held") \
     X(HELD_INHERITED,       "a forked child takes its parent's locks for its own") \

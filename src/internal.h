@@ -102,8 +102,9 @@ void hf__release(struct hf__hold *hold);
 void hf__tell(const struct hf__hold *hold); /* waiters and the log, when nothing is held any more */
 void hf__unlock(struct hf__hold *hold);     /* both */
 bool hf__locks_held(const struct hf__region *region);
-/* Robust mutexes of other kinds, one at a time: 0, EOWNERDEAD, or another error: somebody holds it. */
+/* Robust mutexes of other kinds, one at a time. */
 void hf__robust_init(pthread_mutex_t *mutex);
+int hf__robust_try(pthread_mutex_t *mutex); /* as pthread_mutex_trylock */
 uint32_t *hf__robust_word(pthread_mutex_t *mutex); /* as the kernel reads it: futex(2) */
 bool hf__robust_held(uint32_t word);               /* by a living thread, for all that is known */
 bool hf__robust_orphaned(pthread_mutex_t *mutex);

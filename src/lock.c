@@ -94,6 +94,23 @@ bool hf__robust_orphaned(pthread_mutex_t *mutex) {
     return hf__swap_if32(word, seen, (seen & HF__FUTEX_WAITS) | HF__FUTEX_DIED);
 }
 
+/* glibc's trylock leaves a lock that is not recoverable taken, and lists it nowhere: who comes next would wait for this one. */
+static void leave_as_found(pthread_mutex_t *mutex) {
+    uint32_t *word = hf__robust_word(mutex), seen = hf__load32(word);
+    while (seen != 0 && (seen & ~HF__FUTEX_WAITS) == (uint32_t)syscall(SYS_gettid) && !HF_PLANTED(TRIED_KEPT)) {
+        if (hf__swap_if32(word, seen, 0))
+            hf__wake_all(word, UINT32_MAX);
+        seen = hf__load32(word);
+    }
+}
+
+int hf__robust_try(pthread_mutex_t *mutex) {
+    int error = pthread_mutex_trylock(mutex);
+    if (error == ENOTRECOVERABLE)
+        leave_as_found(mutex);
+    return error;
+}
+
 /* In slices, so that a wake-up that an old kernel or C library loses costs a slice and not the deadline. */
 static int wait_for(pthread_mutex_t *mutex, uint32_t timeout_ms) {
     uint64_t deadline = timeout_ms == HF_FOREVER ? UINT64_MAX : hf__monotonic_us() + (uint64_t)timeout_ms * 1000;
@@ -148,7 +165,7 @@ static int try_for_a_moment(pthread_mutex_t *mutex) {
         if (hf__robust_held(word))
             hf__relax();
         else
-            error = pthread_mutex_trylock(mutex);
+            error = hf__robust_try(mutex);
     }
     return error;
 }
@@ -158,7 +175,7 @@ int hf__lock_any(struct hf_store *store, uint32_t stripe, uint32_t timeout_ms, s
     hold->store = store;
     hold->stripe = stripe;
     hold->recovered = false;
-    int error = pthread_mutex_trylock(&header->mutex);
+    int error = hf__robust_try(&header->mutex);
     bool contended = error == EBUSY;
     if (contended)
         error = try_for_a_moment(&header->mutex);

@@ -284,8 +284,7 @@ static int die_holding(void *mutex) {
     return 0;
 }
 
-/* Somebody else's code let go of a dead owner's lock without repairing anything. The next first writer makes it anew. Only the
- * first call is looked at: glibc's trylock leaves such a mutex taken. */
+/* Somebody else's code let go of a dead owner's lock without repairing anything. The next first writer makes it anew. */
 static void unrecoverable(void) {
     make_store(1000);
     pthread_mutex_t *mutex = &hf__stripe_at(store->region, 0)->mutex;
@@ -293,6 +292,7 @@ static void unrecoverable(void) {
     CHECK_EQ(pthread_mutex_lock(mutex), EOWNERDEAD);
     pthread_mutex_unlock(mutex);
     CHECK_RC(repair_it(store), HF_ERR_QUARANTINED);
+    each_write(HF_ERR_QUARANTINED);
     CHECK_RC(read_key(store), HF_OK);
     CHECK_RC(hf_close(&store), HF_OK);
     store = check_open(path, NULL);

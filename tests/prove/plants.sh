@@ -89,6 +89,7 @@ plant OVERFLOW_ZEROED crash_points --only 'put that spills'
 plant NO_WAKE locks woken
 plant ORPHAN_KEPT locks replaced-holder
 plant TIMEOUT_IGNORED locks stopped-holder
+plant TRIED_KEPT busy unrecoverable
 plant PENDING_KEPT locks pending-entry
 plant UNMAP_HELD locks closed-held
 plant PID_STALE locks logged
