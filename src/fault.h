@@ -131,6 +131,8 @@
     X(FILL_KEPT,            "a fill that is cancelled keeps its lock") \
     X(FILL_STALE_IGNORED,   "who would take a stale value waits for a new one") \
     X(FILL_ONE_BY_ONE,      "who waits for values that cannot be stored waits for all of them") \
+    X(LEASE_UNBOUNDED,      "a lease may end at any time, a thousand years from now") \
+    X(FILL_BROKEN_AWAITED,  "who waits for a fill lock that nobody can have any more goes on waiting") \
     X(FILL_UNREAD,          "who gets a fill lock does not look for the value again") \
     /* ---- copy */ \
     X(COPY_UNFROZEN,        "stripes are let go of before all are locked") \

@@ -17,6 +17,8 @@
  *
  * A lease is the same without the mutex, for those whose computation has no thread of its own: a number, and a moment at which
  * it ends. The mutex is let go, and the hash stays.
+ *
+ * A mutex that nobody can have any more no longer names a key: its keys have the other three.
  */
 #include "internal.h"
 
@@ -26,6 +28,7 @@
 
 #define CHOICES 4u
 #define SLICE_US 100000u
+#define LONGEST_LEASE_US (UINT32_MAX * 1000ull)
 
 void hf__fill_init(struct hf__fill *fill) {
     memset(fill, 0, sizeof *fill);
@@ -46,9 +49,13 @@ struct hf__fill *hf__fill_of(const struct hf__region *region, uint64_t key_hash)
     return choice(region, key_hash, 0);
 }
 
-/* Whose giver was killed before he let go of the mutex is no lease: nobody knows its number. */
+/* Whose giver was killed before he let go of the mutex is no lease: nobody knows its number. Nor is one that ends later than any
+ * lease that can be given now: the words were overwritten, or that moment is of another time namespace. */
 bool hf__fill_leased(struct hf__fill *fill, uint64_t now_us) {
-    return hf__observe(&fill->lease) != 0 && now_us < hf__load(&fill->lease_until) &&
+    if (hf__observe(&fill->lease) == 0)
+        return false;
+    uint64_t until_us = hf__load(&fill->lease_until);
+    return now_us < until_us && (until_us - now_us <= LONGEST_LEASE_US || HF_PLANTED(LEASE_UNBOUNDED)) &&
            !(hf__load32(hf__robust_word(&fill->mutex)) & HF__FUTEX_DIED);
 }
 
@@ -56,8 +63,10 @@ static bool held(struct hf__fill *fill) {
     return hf__robust_held(hf__load32(hf__robust_word(&fill->mutex))) || HF_PLANTED(NO_FILL_OWNER_DEAD);
 }
 
-static bool try_lock(struct hf__fill *fill) {
-    int error = pthread_mutex_trylock(&fill->mutex);
+/* 0: it is ours. EBUSY: it is somebody's. Else nobody can have it: its words were overwritten, or what is not Holdfast let go of
+ * it when its owner had died. */
+static int try_lock(struct hf__fill *fill) {
+    int error = hf__robust_try(&fill->mutex);
     if (error == EOWNERDEAD) {
         if (!HF_PLANTED(LEASE_INHERITED))
             hf__store(&fill->lease, 0); /* what tells it from a lease that was given goes with the next line */
@@ -65,7 +74,9 @@ static bool try_lock(struct hf__fill *fill) {
         pthread_mutex_consistent(&fill->mutex);
         hf__set_bits32(hf__robust_word(&fill->mutex), HF__FUTEX_WAITS); /* the others sleep on, for us */
     }
-    return error == 0 || error == EOWNERDEAD;
+    if (error == EOWNERDEAD)
+        return 0;
+    return error == EDEADLK ? EBUSY : error;
 }
 
 static int take(struct hf__claim *claim, struct hf__fill *fill, uint64_t now_us) {
@@ -93,13 +104,19 @@ static int claim_one(struct hf__claim *claim, uint64_t now_us) {
     uint64_t name = name_of(claim->place.hash);
     for (uint32_t i = 0; i < CHOICES; i++) {
         struct hf__fill *fill = claim->fill = choice(region, claim->place.hash, i);
-        if (hf__observe(&fill->key_hash) == name)
-            return hf__fill_leased(fill, now_us) || !try_lock(fill) ? HF_ERR_BUSY : take(claim, fill, now_us);
+        if (hf__observe(&fill->key_hash) != name)
+            continue;
+        int error = hf__fill_leased(fill, now_us) ? EBUSY : try_lock(fill);
+        if (error == 0)
+            return take(claim, fill, now_us);
+        if (error == EBUSY || HF_PLANTED(FILL_BROKEN_AWAITED))
+            return HF_ERR_BUSY;
+        hf__store(&fill->key_hash, 0);
     }
     for (uint32_t i = 0; i < 2 * CHOICES; i++) { /* that of a dead stranger last: his waiters sleep on it */
         struct hf__fill *fill = choice(region, claim->place.hash, i % CHOICES);
         bool died = hf__load32(hf__robust_word(&fill->mutex)) & HF__FUTEX_DIED;
-        if ((died && i < CHOICES) || hf__fill_leased(fill, now_us) || !try_lock(fill))
+        if ((died && i < CHOICES) || hf__fill_leased(fill, now_us) || try_lock(fill) != 0)
             continue;
         if (!hf__fill_leased(fill, now_us))
             return take(claim, fill, now_us);

@@ -450,7 +450,8 @@ int test_run(int argc, char **argv) {
         {"cancelled", cancelled}, {"forked", forked}, {"threads", many_threads}, {"absent", fill_absent},
         {"failed", fill_failed}, {"outdated", fill_outdated}, {"guarded", fill_guarded}, {"leases", fill_leases},
         {"stale", fill_stale}, {"early", fill_early}, {"refused", fill_refused}, {"raced", fill_raced},
-        {"killed", fill_killed}, {"in-vain", in_vain},
+        {"killed", fill_killed}, {"in-vain", in_vain}, {"odd-leases", fill_odd_leases},
+        {"unrecoverable", fill_unrecoverable},
     };
     unsigned rounds = (unsigned)check_number(argc, argv, "--rounds", 0);
     if (rounds > 0)

@@ -123,6 +123,9 @@ plant LEASE_INHERITED fill unknown-lease
 plant FILL_KEPT fill cancelled
 plant FILL_UNREAD fill raced
 plant FILL_ONE_BY_ONE fill in-vain
+plant LEASE_UNBOUNDED fill odd-leases
+plant FILL_BROKEN_AWAITED fill unrecoverable
+
 # Counters and who holds what.
 plant COUNTS_LOST counts threads
 plant ENDED_LISTED counts endings
