@@ -56,36 +56,37 @@ static bool add(struct buffer *to, const char *data, size_t length) {
 }
 
 /* NAME=VALUE, or NAME if it is not set, for each of NAME,NAME,... */
-static bool add_environment(struct buffer *identity) {
+static int add_environment(struct buffer *identity) {
     for (const char *at = wanted.env; *at;) {
         char name[256];
         size_t length = strcspn(at, ",");
         if (length == 0 || length >= sizeof name)
-            return usage_error("--env takes names of variables with commas between them"), false;
+            return usage_error("--env takes names of variables with commas between them");
         memcpy(name, at, length);
         name[length] = '\0';
         const char *value = getenv(name);
         if (!add(identity, name, length) || (value && (!add(identity, "=", 1) || !add(identity, value, strlen(value)))) ||
             !add(identity, "", 1))
-            return false;
+            return TOOL_FAILED;
         at += length + (at[length] == ',');
     }
-    return true;
+    return TOOL_DONE;
 }
 
-/* False: told. */
-static bool identify(char **command, struct buffer *identity) {
+/* TOOL_DONE; anything else: told. */
+static int identify(char **command, struct buffer *identity) {
     if (wanted.key)
-        return true;
+        return TOOL_DONE;
     for (; *command; command++)
         if (!add(identity, *command, strlen(*command) + 1))
-            return false;
-    if (wanted.env && (!add(identity, "", 1) || !add_environment(identity)))
-        return false;
+            return TOOL_FAILED;
+    int code = !wanted.env ? TOOL_DONE : add(identity, "", 1) ? add_environment(identity) : TOOL_FAILED;
+    if (code != TOOL_DONE)
+        return code;
     char *cwd = wanted.cwd ? getcwd(NULL, 0) : NULL;
     bool done = !wanted.cwd || (cwd && add(identity, "", 1) && add(identity, cwd, strlen(cwd) + 1));
     free(cwd);
-    return done;
+    return done ? TOOL_DONE : TOOL_FAILED;
 }
 
 /* "memo:HASH:NAME": the name is for people who list the keys. FNV-1a; equal hashes are told apart by `identity`. */
@@ -238,10 +239,11 @@ static int run_memo(int argc, char **argv) {
     memo.run.command = argv + 1;
     if (wanted.key && (!*wanted.key || strlen(wanted.key) > HF_KEY_MAX))
         return usage_error("--key takes 1 to %d bytes", HF_KEY_MAX);
-    if (!identify(argv + 1, &memo.identity))
-        return TOOL_USAGE;
+    int code = identify(argv + 1, &memo.identity);
+    if (code != TOOL_DONE)
+        return code;
     make_key(argv[1]);
-    int code = !open_or_make() ? run_unkept() : wanted.refresh ? run_anew() : recall_or_run();
+    code = !open_or_make() ? run_unkept() : wanted.refresh ? run_anew() : recall_or_run();
     if (memo.store)
         close_store(&memo.store, memo.path);
     free_buffer(&memo.identity);

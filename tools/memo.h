@@ -11,8 +11,9 @@ struct run {
     uint64_t limit;          /* bytes of both outputs to keep                                            */
     struct buffer output[2]; /* standard output and standard error                                       */
     bool whole;              /* `output` has all that was printed                                        */
-    bool done;               /* it was run, and all that it printed was passed on                        */
-    int code;                /* its exit code, or 128 and the number of its signal; 126, 127: not found; */
+    bool done;               /* it was run, and all that it printed was passed on, and kept if it fits   */
+    bool lost;               /* what it printed could not be passed on, for another reason than SIGPIPE  */
+    int code;                /* its exit code, or 128 and the number of its signal; 126, 127: not run.   */
 };
 
 /* Runs a command and passes on what it prints, as it comes; signals that would end this process are passed to it. It ends with

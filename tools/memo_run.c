@@ -98,12 +98,22 @@ bool write_all(int fd, const void *data, size_t length) {
 static void keep(struct run *run, int which, const char *data, size_t length) {
     struct buffer *output = &run->output[which];
     size_t size = output->length + length;
-    run->whole = run->whole && run->output[0].length + run->output[1].length + length <= run->limit &&
-                 reserve_buffer(output, size <= output->size ? size : 2 * size);
-    if (!run->whole)
+    run->whole = run->whole && run->output[0].length + run->output[1].length + length <= run->limit;
+    if (!run->whole || !run->done)
+        return;
+    run->done = reserve_buffer(output, size <= output->size ? size : 2 * size);
+    if (!run->done)
         return;
     memcpy(output->data + output->length, data, length);
     output->length = size;
+}
+
+static bool cannot_pass(struct run *run, const char *what) {
+    run->lost = errno != EPIPE;
+    run->done = false;
+    if (run->lost)
+        complain(what, "%s", strerror(errno));
+    return false;
 }
 
 /* What has come; false at the end, or if nobody wants it any more: the command then gets the SIGPIPE that it would have got. */
@@ -112,15 +122,14 @@ static bool pass(struct run *run, int which, int from) {
     ssize_t length = read(from, data, sizeof data);
     if (length < 0 && (errno == EINTR || errno == EAGAIN))
         return true;
-    if (length <= 0)
+    if (length < 0)
+        return cannot_pass(run, run->command[0]);
+    if (length == 0)
         return false;
     keep(run, which, data, (size_t)length);
     if (write_all(which == 0 ? STDOUT_FILENO : STDERR_FILENO, data, (size_t)length))
         return true;
-    if (errno != EPIPE)
-        complain(which == 0 ? "standard output" : "standard error", "%s", strerror(errno));
-    run->done = false;
-    return false;
+    return cannot_pass(run, which == 0 ? "standard output" : "standard error");
 }
 
 static void pass_all(struct run *run, const int from[2]) {
@@ -183,7 +192,7 @@ void run_command(struct run *run) {
     int pipes[PIPES][2];
     struct signals before;
     run->code = TOOL_FAILED;
-    run->done = false;
+    run->done = run->lost = false;
     if (!make_pipes(pipes)) {
         fail(run->command[0], "%s", strerror(errno));
         return;
@@ -208,6 +217,8 @@ void run_command(struct run *run) {
     restore_signals(&before);
     if (child > 0)
         run->code = code_of(child);
+    if (run->lost)
+        run->code = TOOL_FAILED;
     if (error != 0)
         run->code = cannot_run(run->command[0], error);
 }

@@ -107,6 +107,13 @@ equal "$(large | wc -c) $(runs)" '2000000 2'
 equal "$(memo -- sh -c "head -c 1000000 /dev/zero" | wc -c)" 1000000
 equal "$(memo -- sh -c "head -c 1000000 /dev/zero" | wc -c)" 1000000
 
+# ---- Output that gets lost is told, and not kept
+code=0
+memo -- echo lost >/dev/full 2>"$dir/err" || code=$?
+equal "$code" 3
+err_has '^holdfast: standard output: No space left on device$'
+equal "$(hf keys "$store" | grep -c 'memo:[0-9a-f]*:echo$')" 0
+
 # ---- Who cannot use the store runs the command
 "$tool" memo "$dir/no/such/directory" -- echo there >"$dir/out" 2>"$dir/err"
 out_is there
