@@ -2,10 +2,11 @@
 #ifndef SYSCALLS_H
 #define SYSCALLS_H
 /*
- * What syscalls.c (one call between two marks, and what it left behind) and syscalls_calls.c and syscalls_whole.c (the calls)
- * tell each other. It knows the public header only.
+ * What syscalls.c (one call between two marks, and what it left behind) and syscalls_calls.c, syscalls_wait.c and
+ * syscalls_whole.c (the calls) tell each other. It knows the public header only.
  */
 #include <holdfast.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -36,6 +37,25 @@ struct call {
 /* syscalls_calls.c */
 int open_with(hf_store **store, const char *path, uint32_t flags);
 int open_rw(struct stage *stage);
+
+/* Another process: begins with turn 0, sets 1 when it is ready, and goes on when its parent has set 2. `meet` starts it, so that
+ * it opens the store first, then opens the store here: neither inherits a mapping. */
+extern atomic_int *turn;
+bool meet(struct stage *stage, int (*body)(struct stage *));
+bool await_turn(int wanted);
+void end_child(struct stage *stage);
+hf_store *open_as_writer(const struct stage *stage);
+int held_ms(const struct stage *stage); /* long enough for a process to run into, on a busy machine */
+void rest_ms(int milliseconds);         /* not by a nanosleep, which is one of those that fail, and are counted */
+
+/* syscalls_wait.c */
+int fill(struct stage *stage);
+bool before_fill(struct stage *stage);
+bool before_shared_fill(struct stage *stage);
+int wait_for_key(struct stage *stage);
+int wait_for_any(struct stage *stage);
+bool before_change(struct stage *stage);
+int wait_for_change(struct stage *stage);
 
 /* syscalls_whole.c */
 int sync_it(struct stage *stage);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every call of the library, for syscalls.c: once for each way it takes through the kernel (those about the whole store are in
- * syscalls_whole.c). A call that meets another process (a second writer, the holder of a lock, a dead owner) makes it before
- * the mark and ends it after. Links with the test build of the library, whose named points (fault.h) tell when a lock is held.
+ * syscalls_whole.c, fills and waits in syscalls_wait.c). A call that meets another process (a second writer, the holder of a lock,
+ * a dead owner) makes it before the mark and ends it after. Links with the test build of the library, whose named points (fault.h) tell when a lock is held.
  */
 #include "fault.h"
 #include "syscalls.h"
@@ -21,15 +21,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Long enough for a process to run into, on a busy machine. */
-static int held_ms(const struct stage *stage) {
+int held_ms(const struct stage *stage) {
     return stage->rehearsal ? 0 : 30;
 }
 
-
 /* ---- Another process ------------------------------------------------------------------------------------------------------ */
 
-static atomic_int *turn; /* 0: the child gets ready; 1: it is; 2: the parent wants it to go on */
+atomic_int *turn;
 
 /* Without a system call, so that it adds none to the call that it lengthens. */
 static void spin_ms(long milliseconds) {
@@ -41,12 +39,11 @@ static void spin_ms(long milliseconds) {
     while ((now.tv_sec - end.tv_sec) * 1000000000 + now.tv_nsec - end.tv_nsec < 0);
 }
 
-/* Not by a nanosleep, which is one of those that fail, and are counted. */
-static void rest_ms(int milliseconds) {
+void rest_ms(int milliseconds) {
     poll(NULL, 0, milliseconds);
 }
 
-static bool await_turn(int wanted) {
+bool await_turn(int wanted) {
     for (int i = 0; i < 5000 && atomic_load(turn) < wanted; i++)
         rest_ms(1);
     return atomic_load(turn) >= wanted;
@@ -64,7 +61,7 @@ static bool begin_child(struct stage *stage, int (*body)(struct stage *)) {
     return await_turn(1);
 }
 
-static void end_child(struct stage *stage) {
+void end_child(struct stage *stage) {
     int status = 0;
     bool killed = atomic_load(turn) < 2 && kill(stage->child, SIGKILL) == 0;
     waitpid(stage->child, &status, 0);
@@ -73,7 +70,7 @@ static void end_child(struct stage *stage) {
     munmap(turn, sizeof *turn);
 }
 
-static hf_store *open_as_writer(const struct stage *stage) {
+hf_store *open_as_writer(const struct stage *stage) {
     struct hf_options options = HF_OPTIONS_INIT;
     hf_store *store = NULL;
     options.timeout_ms = 3000;
@@ -305,8 +302,7 @@ static int hold_a_lock(struct stage *stage) {
     return put_same(stage);
 }
 
-/* The other process opens the store first; then this one, so that neither inherits a mapping. */
-static bool meet(struct stage *stage, int (*body)(struct stage *)) {
+bool meet(struct stage *stage, int (*body)(struct stage *)) {
     return begin_child(stage, body) && open_rw(stage) == HF_OK;
 }
 
@@ -359,45 +355,6 @@ static void after_recovery(struct stage *stage) {
     munmap(turn, sizeof *turn);
 }
 
-/* ---- Fill and wait -------------------------------------------------------------------------------------------------------- */
-
-static int make_value(void *context, const void *key, size_t key_len, struct hf_fill *made) {
-    (void)context, (void)key, (void)key_len;
-    made->value = "v1";
-    made->value_len = 2;
-    return HF_OK;
-}
-
-static int fill(struct stage *stage) {
-    char value[16];
-    size_t length = 0;
-    int result = hf_get_or_fill(stage->store, "k1", 2, value, sizeof value, &length, NULL, make_value, NULL, NULL);
-    EXPECT(stage, result != HF_OK || (length == 2 && memcmp(value, "v1", 2) == 0));
-    return result;
-}
-
-/* A miss: what is computed is what was there. */
-static bool before_fill(struct stage *stage) {
-    return open_rw(stage) == HF_OK && hf_delete(stage->store, "k1", 2, 0) == HF_OK;
-}
-
-static int wait_for_key(struct stage *stage) {
-    struct hf_meta meta;
-    int result = hf_exists(stage->store, "k1", 2, &meta);
-    if (result == HF_OK)
-        result = hf_wait(stage->store, "k1", 2, meta.version, 5, NULL);
-    return result == HF_UNCHANGED ? HF_OK : result;
-}
-
-static int wait_for_any(struct stage *stage) {
-    struct hf_watch watch = HF_WATCH_INIT;
-    int result;
-    while ((result = hf_wait_any(stage->store, &watch, 5)) == HF_OK)
-        ;
-    hf_watch_free(&watch);
-    return result == HF_UNCHANGED ? HF_OK : result;
-}
-
 /* ---- The table ------------------------------------------------------------------------------------------------------------ */
 
 const struct call calls[] = {
@@ -434,7 +391,9 @@ const struct call calls[] = {
     {"clear", WRITER, clear, NULL, NULL},
     {"expire", WRITER, expire, NULL, NULL},
     {"fill", CLOSED, fill, before_fill, NULL},
+    {"fill-waits", CLOSED, fill, before_shared_fill, end_child},
     {"wait", WRITER, wait_for_key, NULL, NULL},
+    {"wait-woken", CLOSED, wait_for_change, before_change, end_child},
     {"wait-readonly", READER, wait_for_key, NULL, NULL},
     {"wait_any", WRITER, wait_for_any, NULL, NULL},
     {"sync", WRITER, sync_it, NULL, NULL},

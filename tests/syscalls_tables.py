@@ -61,10 +61,11 @@ NOTHING, ONE, SOME = 'nothing', 'one', 'some'
 
 
 class Command:
-    """One way to call the tool: {store}, {made} (what it makes), {input}, {db} (files to load) and {tree} are filled in."""
+    """One way to call the tool: {store}, {made} (what it makes), {input}, {db} (files to load) and {tree} are filled in. goes_on: it
+    gives the right answer also where it cannot use the store, and says so."""
 
-    def __init__(self, line, change=NOTHING, stdin=b'', name=None):
-        self.line, self.change, self.stdin = line, change, stdin
+    def __init__(self, line, change=NOTHING, stdin=b'', name=None, goes_on=False):
+        self.line, self.change, self.stdin, self.goes_on = line, change, stdin, goes_on
         self.name = name or line.replace('{', '').replace('}', '')
 
 
@@ -90,6 +91,9 @@ COMMANDS = [
     Command('keys {store} --sort'),
     Command('count {store}'),
     Command('watch {store} --timeout 10ms'),
+    Command('memo {store} -- /bin/echo said', ONE, goes_on=True),
+    Command('memo {store} --key k1 -- /bin/echo said', goes_on=True, name='memo of something else'),
+    Command('memo {store} --key m --refresh -- /bin/echo said', ONE, goes_on=True),
     Command('dump {store}'),
     Command('dump {store} --sort'),
     Command('dump {store} --sort --format db'),
