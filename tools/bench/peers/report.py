@@ -11,10 +11,20 @@ import sys
 import picture
 
 OWN = "holdfast"
+SMALL = "Holdfast (small pages)"
+NAMES = {OWN: "Holdfast", SMALL: "Holdfast, small pages"}
 FILES = ["Tkrzw", "Boost.Interprocess", "TDB", "LMDB", "Berkeley DB", "SQLite"]
 SHARED = FILES[1:] + ["Redis", "memcached"]
 FIXED = ["Boost (fixed size)"]  # not a store of any keys and values: told apart
-COLUMNS = [("get", 1), ("chase", 1), ("put", 1), ("mixed", 1), ("get", 2), ("put", 2), ("mixed", 2)]
+COLUMNS = {
+    ("get", 1): "get",
+    ("chase", 1): "get, each key from the value before",
+    ("put", 1): "put (replace)",
+    ("mixed", 1): "95 % get, 5 % put",
+    ("get", 2): "get, two processes",
+    ("put", 2): "put, two",
+    ("mixed", 2): "95/5, two",
+}
 BEGIN = "<!-- tools/bench-peers fills in what is between this line and the next mark -->"
 END = "<!-- end of what tools/bench-peers fills in -->"
 
@@ -54,7 +64,9 @@ class Figures:
         for result in data["results"]:
             column = (result["workload"], result["processes"])
             self.found.setdefault((result["engine"], column), {})[result["repeat"]] = result
-        self.order = sorted(self.engines, key=lambda name: (name != OWN, self.ns(name, ("get", 1))))
+        self.order = sorted(self.engines, key=lambda name: (name != OWN, name != SMALL, self.ns(name, ("get", 1))))
+        self.peers = [name for name in self.order if name not in NAMES]
+        self.has_small = SMALL in self.engines
 
     def median(self, engine, column, field):
         """Of all repeats; None if it was not measured."""
@@ -64,16 +76,21 @@ class Figures:
     def ns(self, engine, column):
         return self.median(engine, column, "ns")
 
-    def ratio(self, engine, column, field="ns"):
+    def ratio(self, engine, column, field="ns", own_name=OWN):
         """How many times longer it takes than Holdfast."""
-        own = self.found.get((OWN, column), {})
+        own = self.found.get((own_name, column), {})
         other = self.found.get((engine, column), {})
         ratios = [other[repeat][field] / own[repeat][field] for repeat in other if repeat in own]
         return statistics.median(ratios) if ratios else None
 
+    def nearest(self, engines, column, field="ns", own_name=OWN):
+        """The least ratio of those that were measured, and whose it is; None: of none."""
+        ratios = [(self.ratio(name, column, field, own_name), name) for name in engines if name in self.engines]
+        return min((pair for pair in ratios if pair[0] is not None), default=None)
+
 
 def shown_name(name):
-    return "Holdfast" if name == OWN else name
+    return NAMES.get(name, name)
 
 
 def shown_ratio(ratio):
@@ -89,13 +106,31 @@ def cell(figures, name, column):
 
 def table(figures):
     """Nanoseconds of an operation."""
-    lines = ["| ns an operation | get | get, each key from the value before | put (replace) | 95 % get, 5 % put "
-             "| get, two processes | put, two | 95/5, two | bytes an entry |", "|" + "---|" * 9]
+    heads = ["ns an operation", *COLUMNS.values(), "bytes an entry"]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for name in figures.order:
         cells = [cell(figures, name, column) for column in COLUMNS]
         size = figures.engines[name]["bytes"] / figures.data["entries"]
-        lines.append(f"| {'**Holdfast**' if name == OWN else name} | " + " | ".join(cells) + f" | {size:,.0f} |")
+        shown = shown_name(name)
+        lines.append(f"| {f'**{shown}**' if name == OWN else shown} | " + " | ".join(cells) + f" | {size:,.0f} |")
     return "\n".join(lines)
+
+
+def about_pages(figures):
+    """What the row of small pages is, and how near the others come to either row, by column."""
+    if not figures.has_small:
+        return []
+    near = []
+    for column, title in COLUMNS.items():
+        own, small = figures.nearest(figures.peers, column), figures.nearest(figures.peers, column, own_name=SMALL)
+        if own and small:
+            near.append(f"{title}: {shown_ratio(own[0])} ({shown_ratio(small[0])}), {own[1]}")
+    lines = [f"*{shown_name(SMALL)}*: a new store in tmpfs asks the kernel for pages of 2 MiB, as of the others only memcached does "
+             "(by -L); this row is Holdfast in the small pages that all the files have."]
+    if near:
+        lines[0] += (" The nearest of the others takes, times as long as Holdfast, and in brackets as Holdfast in small pages: "
+                     f"{'; '.join(near)}.")
+    return [*lines, ""]
 
 
 def text(figures):
@@ -110,6 +145,7 @@ def text(figures):
         "",
         table(figures),
         "",
+        *about_pages(figures),
         f"{machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, {machine['libc']}, {machine['compiler']}, "
         f"{machine['build']}; load before the run {machine['load']:.1f}.{missing} `tools/bench-peers` does all of it again.",
         "",
@@ -119,23 +155,36 @@ def text(figures):
     ]
     for name in figures.order:
         engine = figures.engines[name]
-        version, _, told = (engine["settings"] if name != OWN else f"{engine['about']}: {engine['settings']}").partition(": ")
+        version = {OWN: f"{engine['about']}: ", SMALL: f"{shown_name(SMALL)}: "}.get(name, "")
+        version, _, told = f"{version}{engine['settings']}".partition(": ")
         lines.append(f"- **{version}**: {told}." + (f" Better at: {BETTER[name]}." if name in BETTER else ""))
     return "\n".join(lines) + "\n"
 
 
+def told_ratio(figures, engines, column, field="ns"):
+    """The least ratio to Holdfast, and in brackets that to Holdfast in small pages; and whose the first is."""
+    ratio, name = figures.nearest(engines, column, field)
+    small = figures.nearest(engines, column, field, SMALL)
+    return f"{ratio:.2f}" + (f" [{small[0]:.2f}]" if small else ""), name
+
+
 def required(figures):
     """One line a ratio that has to hold."""
-    lines = []
+    lines = ["Ratios to Holdfast" + (" [to Holdfast in small pages]" if figures.has_small else "") +
+             "; the second is by the median chunk of operations, which a busy machine spoils less"]
     for what, column, names, least in REQUIRED:
-        ratios = [(figures.ratio(name, column), name) for name in names if figures.ratio(name, column) is not None]
-        if not ratios:
+        if not figures.nearest(names, column):
             lines.append(f"not measured: {what}")
             continue
-        ratio, name = min(ratios)
-        typical = figures.ratio(name, column, "typical_ns")
-        lines.append(f"{'holds' if ratio >= least else 'DOES NOT HOLD'}: {what}: {ratio:.2f} ({name}), at least {least}; "
-                     f"{typical:.2f} by the median chunk of operations, which a busy machine spoils less")
+        ratio, name = told_ratio(figures, names, column)
+        typical, _ = told_ratio(figures, names, column, "typical_ns")
+        holds = figures.nearest(names, column)[0] >= least
+        lines.append(f"{'holds' if holds else 'DOES NOT HOLD'}: {what}: {ratio} ({name}), at least {least}; {typical}")
+    for column, title in COLUMNS.items():
+        if column[1] > 1 and figures.nearest(SHARED, column):
+            ratio, name = told_ratio(figures, SHARED, column)
+            typical, _ = told_ratio(figures, SHARED, column, "typical_ns")
+            lines.append(f"told: {title}, the fastest: {ratio} ({name}); {typical}")
     return lines
 
 
@@ -162,7 +211,8 @@ def main():
         figures = Figures(json.load(file))
     if arguments.svg:
         with open(arguments.svg, "w", encoding="utf-8") as file:
-            file.write(picture.draw(figures, shown_name))
+            mark = picture.Mark(SMALL, "in small pages") if figures.has_small else None
+            file.write(picture.draw(figures, [OWN, *figures.peers], shown_name, mark))
     if arguments.table:
         with open(arguments.table, "w", encoding="utf-8") as file:
             file.write(text(figures))
