@@ -29,13 +29,6 @@ static int create(const char *path, const struct bench_config *config) {
     return BENCH_DONE;
 }
 
-/* With the pages that tmpfs makes by itself. */
-static int create_small(const char *path, const struct bench_config *config) {
-    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-    int result = create(path, config);
-    prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
-    return result;
-}
 
 static int open_store(const char *path, const struct bench_config *config, void **store) {
     hf_store *opened;
@@ -43,6 +36,21 @@ static int open_store(const char *path, const struct bench_config *config, void 
     int result = hf_open(&opened, path, NULL);
     *store = opened;
     return result == HF_OK ? BENCH_DONE : failed(result);
+}
+
+/* With the pages that tmpfs makes by itself: neither who makes the store asks for others, nor who is the first to open it. */
+static int create_small(const char *path, const struct bench_config *config) {
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    int answer = create(path, config);
+    prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+    return answer;
+}
+
+static int open_small(const char *path, const struct bench_config *config, void **store) {
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    int answer = open_store(path, config, store);
+    prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+    return answer;
 }
 
 static int put(void *store, const void *key, size_t key_len, const void *value, size_t value_len) {
@@ -99,9 +107,10 @@ static uint64_t footprint(const char *path) {
 }
 
 #define BY_HOLDFAST \
-    .about = "Holdfast " HF_VERSION, .abilities = BENCH_SEVERAL_PROCESSES | BENCH_SEVERAL_THREADS, .open = open_store, \
-    .put = put, .get = get, .get_many = get_many, .erase = erase, .close = close_store, .settings = settings, \
-    .footprint = footprint
+    .about = "Holdfast " HF_VERSION, .abilities = BENCH_SEVERAL_PROCESSES | BENCH_SEVERAL_THREADS, .put = put, .get = get, \
+    .get_many = get_many, .erase = erase, .close = close_store, .settings = settings, .footprint = footprint
 
-const struct bench_engine bench_holdfast = { .name = "holdfast", .create = create, BY_HOLDFAST };
-const struct bench_engine bench_holdfast_small = { .name = "Holdfast (small pages)", .create = create_small, BY_HOLDFAST };
+const struct bench_engine bench_holdfast = { .name = "holdfast", .create = create, .open = open_store, BY_HOLDFAST };
+const struct bench_engine bench_holdfast_small = {
+    .name = "Holdfast (small pages)", .create = create_small, .open = open_small, BY_HOLDFAST
+};

@@ -1,17 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Boost.Interprocess, as its manual shows it: a boost::unordered_map in a managed_mapped_file, and beside it an
- * interprocess_mutex that is held during every call. The mutex is not robust: when its holder is killed, everybody else waits
- * for ever. Twice: with keys and values of any length ("containers of containers": strings that take their memory from the
- * file), which is what the other stores here offer; and with structures of one size, compiled in, as a program would have that
- * knows all its data.
+ * Boost.Interprocess 1.74. From its manual (boost.org/doc/libs/1_74_0/doc/html/interprocess.html):
+ *   "Allocators, containers and memory allocation algorithms", "Boost unordered containers"   a boost::unordered_map in a
+ *                      managed_mapped_file, with buckets for all entries from the start (twice as many, for chains half as
+ *                      long, were no quicker) and the allocator of the file. Pools (node_allocator) save some bytes a node.
+ *   "Containers of containers"   strings that take their memory from the file, for keys and values of any length, which is what
+ *                      the other stores here offer.
+ *   "Mutexes", "Sharable and Upgradable Mutexes"   beside the map a mutex that is held during every call: an interprocess_mutex
+ *                      (a pthread_mutex_t), or an interprocess_sharable_mutex, which readers hold together. That one is made of
+ *                      a mutex that is locked twice a call and two conditions: slower alone, quicker for readers who meet. Both
+ *                      are measured, and of each column the quicker one is told. Neither is robust: when its holder is killed,
+ *                      everybody else waits for ever.
+ * All that twice, the second time with structures of one size, compiled in, as a program would have that knows all its data.
+ * Several maps with a mutex each, by hash of the key, would be a store that somebody wrote on top of this one.
  */
 #include <boost/container/string.hpp>
 #include <boost/functional/hash.hpp>
 #include <boost/interprocess/allocators/allocator.hpp>
 #include <boost/interprocess/managed_mapped_file.hpp>
 #include <boost/interprocess/sync/interprocess_mutex.hpp>
+#include <boost/interprocess/sync/interprocess_sharable_mutex.hpp>
 #include <boost/interprocess/sync/scoped_lock.hpp>
+#include <boost/interprocess/sync/sharable_lock.hpp>
 #include <boost/unordered_map.hpp>
 #include <boost/version.hpp>
 #include <cstdio>
@@ -28,12 +38,25 @@ namespace ipc = boost::interprocess;
 namespace {
 
 using Manager = ipc::managed_mapped_file::segment_manager;
-using Lock = ipc::scoped_lock<ipc::interprocess_mutex>;
 template <typename Item> using Allocator = ipc::allocator<Item, Manager>;
 
 std::string_view text_of(const void *bytes, std::size_t length) {
     return std::string_view(static_cast<const char *>(bytes), length);
 }
+
+/* ---- Locks ----------------------------------------------------------------------------------------------------------------- */
+
+struct Plain {
+    using Mutex = ipc::interprocess_mutex;
+    using ToRead = ipc::scoped_lock<Mutex>;
+    static constexpr const char *told = "interprocess_mutex";
+};
+
+struct Sharable {
+    using Mutex = ipc::interprocess_sharable_mutex;
+    using ToRead = ipc::sharable_lock<Mutex>;
+    static constexpr const char *told = "interprocess_sharable_mutex";
+};
 
 /* ---- Keys and values of any length ----------------------------------------------------------------------------------------- */
 
@@ -124,10 +147,10 @@ struct Structures {
 
 /* ---- The engine of either -------------------------------------------------------------------------------------------------- */
 
-template <typename Kind> struct Store {
+template <typename Kind, typename Locks> struct Store {
     ipc::managed_mapped_file file;
     typename Kind::Map *map;
-    ipc::interprocess_mutex *mutex;
+    typename Locks::Mutex *mutex;
 };
 
 /* Runs what may throw. */
@@ -139,7 +162,7 @@ template <typename Work> int guarded(const char *what, Work work) {
     }
 }
 
-template <typename Kind> int create(const char *path, const struct bench_config *config) {
+template <typename Kind, typename Locks> int create(const char *path, const struct bench_config *config) {
     using Map = typename Kind::Map;
     if (!Kind::fits(config))
         return bench_explain("Boost.Interprocess: compiled for entries of another size");
@@ -148,31 +171,31 @@ template <typename Kind> int create(const char *path, const struct bench_config 
         ipc::managed_mapped_file file(ipc::create_only, path, bytes);
         file.construct<Map>("map")(config->entries, typename Map::hasher(), typename Map::key_equal(),
                                    typename Map::allocator_type(file.get_segment_manager()));
-        file.construct<ipc::interprocess_mutex>("mutex")();
+        file.construct<typename Locks::Mutex>("mutex")();
         return static_cast<int>(BENCH_DONE);
     });
 }
 
-template <typename Kind> int open_store(const char *path, const struct bench_config *, void **store) {
+template <typename Kind, typename Locks> int open_store(const char *path, const struct bench_config *, void **store) {
     return guarded(path, [=] {
         ipc::managed_mapped_file file(ipc::open_only, path);
         auto *map = file.find<typename Kind::Map>("map").first;
-        auto *mutex = file.find<ipc::interprocess_mutex>("mutex").first;
+        auto *mutex = file.find<typename Locks::Mutex>("mutex").first;
         if (!map || !mutex)
             return bench_explain("Boost.Interprocess: %s holds no map", path);
-        *store = new Store<Kind>{ std::move(file), map, mutex };
+        *store = new Store<Kind, Locks>{ std::move(file), map, mutex };
         return static_cast<int>(BENCH_DONE);
     });
 }
 
-template <typename Kind> void close_store(void *store) {
-    delete static_cast<Store<Kind> *>(store);
+template <typename Kind, typename Locks> void close_store(void *store) {
+    delete static_cast<Store<Kind, Locks> *>(store);
 }
 
-template <typename Kind>
+template <typename Kind, typename Locks>
 int get(void *context, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len) {
-    auto *store = static_cast<Store<Kind> *>(context);
-    Lock lock(*store->mutex);
+    auto *store = static_cast<Store<Kind, Locks> *>(context);
+    typename Locks::ToRead lock(*store->mutex);
     auto found = Kind::find(*store->map, key, key_len);
     if (found == store->map->end())
         return BENCH_MISSING;
@@ -182,18 +205,18 @@ int get(void *context, const void *key, size_t key_len, void *buffer, size_t siz
     return BENCH_DONE;
 }
 
-template <typename Kind> int put(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
-    auto *store = static_cast<Store<Kind> *>(context);
+template <typename Kind, typename Locks> int put(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
+    auto *store = static_cast<Store<Kind, Locks> *>(context);
     return guarded("put", [=] {
-        Lock lock(*store->mutex);
+        ipc::scoped_lock<typename Locks::Mutex> lock(*store->mutex);
         Kind::put(*store->map, key, key_len, text_of(value, value_len));
         return static_cast<int>(BENCH_DONE);
     });
 }
 
-template <typename Kind> int erase(void *context, const void *key, size_t key_len) {
-    auto *store = static_cast<Store<Kind> *>(context);
-    Lock lock(*store->mutex);
+template <typename Kind, typename Locks> int erase(void *context, const void *key, size_t key_len) {
+    auto *store = static_cast<Store<Kind, Locks> *>(context);
+    ipc::scoped_lock<typename Locks::Mutex> lock(*store->mutex);
     auto found = Kind::find(*store->map, key, key_len);
     if (found == store->map->end())
         return BENCH_MISSING;
@@ -201,24 +224,24 @@ template <typename Kind> int erase(void *context, const void *key, size_t key_le
     return BENCH_DONE;
 }
 
-template <typename Kind> void settings(const char *, char *text, size_t size) {
+template <typename Kind, typename Locks> void settings(const char *, char *text, size_t size) {
     std::snprintf(text, size, "Boost.Interprocess %d.%d.%d: unordered_map in a managed_mapped_file, buckets for all entries, %s, "
-                  "one interprocess_mutex (not robust)",
-                  BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100, Kind::told);
+                  "one %s (not robust)",
+                  BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100, Kind::told, Locks::told);
 }
 
-template <typename Kind> constexpr struct bench_engine engine(const char *name, const char *about) {
+template <typename Kind, typename Locks> constexpr struct bench_engine engine(const char *name, const char *about) {
     struct bench_engine made = {};
     made.name = name;
     made.about = about;
     made.abilities = BENCH_SEVERAL_PROCESSES | BENCH_SEVERAL_THREADS;
-    made.create = create<Kind>;
-    made.open = open_store<Kind>;
-    made.put = put<Kind>;
-    made.get = get<Kind>;
-    made.erase = erase<Kind>;
-    made.close = close_store<Kind>;
-    made.settings = settings<Kind>;
+    made.create = create<Kind, Locks>;
+    made.open = open_store<Kind, Locks>;
+    made.put = put<Kind, Locks>;
+    made.get = get<Kind, Locks>;
+    made.erase = erase<Kind, Locks>;
+    made.close = close_store<Kind, Locks>;
+    made.settings = settings<Kind, Locks>;
     made.footprint = peer_footprint;
     return made;
 }
@@ -226,6 +249,10 @@ template <typename Kind> constexpr struct bench_engine engine(const char *name, 
 } // namespace
 
 const struct bench_engine peer_boost =
-    engine<Strings>("Boost.Interprocess", "unordered_map of strings in a mapped file, under one mutex, also for reads");
+    engine<Strings, Plain>("Boost.Interprocess", "unordered_map of strings in a mapped file, under one mutex, also for reads");
+const struct bench_engine peer_boost_sharable =
+    engine<Strings, Sharable>("Boost (sharable)", "one interprocess_sharable_mutex, which readers hold together");
 const struct bench_engine peer_boost_structures =
-    engine<Structures>("Boost (fixed size)", "the same with keys and values of one size that is compiled in");
+    engine<Structures, Plain>("Boost (fixed size)", "the same with keys and values of one size that is compiled in");
+const struct bench_engine peer_boost_structures_sharable =
+    engine<Structures, Sharable>("Boost (sharable, fixed size)", "one interprocess_sharable_mutex, which readers hold together");

@@ -12,7 +12,9 @@ const struct bench_engine *const peers_built[] = {
 #endif
 #ifdef PEER_BOOST
     &peer_boost,
+    &peer_boost_sharable,
     &peer_boost_structures,
+    &peer_boost_structures_sharable,
 #endif
 #ifdef PEER_TDB
     &peer_tdb,

@@ -15,6 +15,7 @@ const struct workload workloads[] = {
     { "get", 2, { .kind = BENCH_MIXED, .mix = { .get = 100 } } },
     { "put", 2, { .kind = BENCH_MIXED, .mix = { .put = 100 } } },
     { "mixed", 2, { .kind = BENCH_MIXED, .mix = { .get = 95, .put = 5 } } },
+    { "many", 1, { .kind = BENCH_GET_MANY, .batch = MANY_KEYS } }, /* of stores that offer it, told beside the table */
 };
 const size_t workloads_count = sizeof workloads / sizeof *workloads;
 
@@ -47,6 +48,8 @@ static int measure(struct stage *stage, unsigned store, const struct workload *w
     struct bench_work work = workload->work;
     struct bench_result result;
     if (workload->processes > 1 && stage->pair_index[store] < 0)
+        return BENCH_DONE;
+    if (work.kind == BENCH_GET_MANY && !stage->store[store].engine->get_many)
         return BENCH_DONE;
     work.entries = stage->config.entries;
     work.ns = plan->ns;

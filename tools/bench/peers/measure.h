@@ -6,6 +6,8 @@
  */
 #include "stage.h"
 
+enum { MANY_KEYS = 16 /* that are read at once where a store offers it */ };
+
 struct workload {
     const char *name;
     unsigned processes;

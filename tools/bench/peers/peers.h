@@ -19,8 +19,8 @@ extern "C" {
 extern const struct bench_engine *const peers_built[];
 extern const char *const peers_missing; /* names of the others, "A, B"; empty: none */
 
-extern const struct bench_engine peer_tkrzw, peer_boost, peer_boost_structures, peer_tdb, peer_lmdb, peer_bdb, peer_sqlite,
-    peer_redis, peer_memcached;
+extern const struct bench_engine peer_tkrzw, peer_boost, peer_boost_sharable, peer_boost_structures,
+    peer_boost_structures_sharable, peer_tdb, peer_lmdb, peer_bdb, peer_sqlite, peer_redis, peer_memcached;
 
 /* ---- support.c ------------------------------------------------------------------------------------------------------------- */
 

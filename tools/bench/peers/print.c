@@ -32,9 +32,9 @@ void print_begin(const struct stage *stage, const struct plan *plan) {
     bench_machine_now(&machine, stage->scratch.path);
     printf("{\"machine\":");
     print_machine(&machine);
-    printf(",\"entries\":%llu,\"key_size\":%u,\"value_size\":%u,\"seconds\":%g,\"repeats\":%u",
+    printf(",\"entries\":%llu,\"key_size\":%u,\"value_size\":%u,\"seconds\":%g,\"repeats\":%u,\"many_keys\":%d",
            (unsigned long long)stage->config.entries, stage->config.key_size, stage->config.value_size, (double)plan->ns / 1e9,
-           plan->repeats);
+           plan->repeats, MANY_KEYS);
     text("missing", peers_missing);
     printf(",\n\"results\":[");
 }

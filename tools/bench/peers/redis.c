@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Redis, as redis.conf and redis.io say for a cache on the same machine: a Unix socket (unixsocket; port 0), no snapshots (save
- * ""), no log (appendonly no), no io-threads (redis.conf: not worth it below four cores), hiredis as the client. A get is one
- * round trip: who needs the value before he can go on cannot pipeline.
+ * Redis as a cache on the same machine. From redis.conf of 7.0.15, which comes with it, and redis.io:
+ *   redis.conf, NETWORK         unixsocket, and port 0; redis.io, "Redis benchmark": a Unix socket is quicker than TCP.
+ *   redis.conf, SNAPSHOTTING    save "": no snapshots; APPEND ONLY MODE: appendonly no (the default).
+ *   redis.conf, THREADED I/O    no io-threads (the default): "only in machines that have at least 4 or more cores" and where
+ *                               an instance uses up its core, which two clients that wait for their answers do not bring about.
+ *   all else as it is (hz, activerehashing: the table has its size before anything is measured; no limit of memory).
+ * hiredis is the client. A get is one round trip: who needs the value before he can go on cannot pipeline. For several keys at
+ * once there is a pipeline (redis.io, "Redis pipelining"); that is measured too, and told apart.
  */
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -63,10 +68,8 @@ static redisReply *command(redisContext *redis, const char *word, const void *ke
     return reply;
 }
 
-static int redis_get(void *context, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len) {
-    redisReply *reply = command(context, "GET", key, key_len, NULL, 0);
-    if (!reply)
-        return BENCH_FAILED;
+/* Copies out what a GET was answered with, and frees the answer. */
+static int take_value(redisReply *reply, void *buffer, size_t size, size_t *value_len) {
     int rc = reply->type == REDIS_REPLY_STRING ? BENCH_DONE : BENCH_MISSING;
     if (rc == BENCH_DONE) {
         memcpy(buffer, reply->str, reply->len < size ? reply->len : size);
@@ -74,6 +77,27 @@ static int redis_get(void *context, const void *key, size_t key_len, void *buffe
     }
     freeReplyObject(reply);
     return rc;
+}
+
+static int redis_get(void *context, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len) {
+    redisReply *reply = command(context, "GET", key, key_len, NULL, 0);
+    return reply ? take_value(reply, buffer, size, value_len) : BENCH_FAILED;
+}
+
+/* A pipeline: all commands are sent, then all answers read. */
+static int redis_get_many(void *context, struct bench_item *items, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const char *words[] = { "GET", items[i].key };
+        if (redisAppendCommandArgv(context, 2, words, (size_t[]){ 3, items[i].key_len }) != REDIS_OK)
+            return failed(context, "pipeline");
+    }
+    for (size_t i = 0; i < count; i++) {
+        redisReply *reply = NULL;
+        if (redisGetReply(context, (void **)&reply) != REDIS_OK)
+            return failed(context, "pipeline");
+        items[i].result = take_value(reply, items[i].buffer, items[i].size, &items[i].value_len);
+    }
+    return BENCH_DONE;
 }
 
 static int redis_put(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
@@ -110,6 +134,7 @@ const struct bench_engine peer_redis = {
     .thread = redis_begin_thread,
     .put = redis_put,
     .get = redis_get,
+    .get_many = redis_get_many,
     .erase = redis_erase,
     .thread_end = redis_end_thread,
     .close = free,

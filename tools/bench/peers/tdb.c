@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TDB, as tdb.h says and Samba does for state that its processes share and that need not outlive them: TDB_MUTEX_LOCKING (a
- * robust mutex a chain in place of file locks; only with TDB_CLEAR_IF_FIRST), TDB_INCOMPATIBLE_HASH ("better hashing"),
- * TDB_NOSYNC, TDB_VOLATILE (a list of free records a chain), and as many chains as entries. A get is tdb_parse_record, which
- * allocates nothing. TDB_CLEAR_IF_FIRST empties the file when it is opened and nobody else has it open.
+ * TDB for state that processes share and that need not outlive them, as Samba uses it for its own ("volatile" databases). From
+ * tdb.h of 1.4.8, and lib/tdb of Samba's source:
+ *   tdb_open           TDB_MUTEX_LOCKING: "optimized locking using robust mutexes", one a chain, in place of file locks; only
+ *                      with TDB_CLEAR_IF_FIRST (the file is emptied by who opens it when nobody else has it open), and after
+ *                      tdb_runtime_check_for_robust_mutexes(); docs/mutex.txt says why. TDB_INCOMPATIBLE_HASH: "better hashing".
+ *                      TDB_VOLATILE: a list of free records a chain. TDB_NOSYNC only says that transactions, which are not
+ *                      used here, need not wait for a disk. TDB_NOLOCK is for a file that nobody shares.
+ *   hash_size          as many chains as entries: by default there are 131, and a chain is searched from its beginning.
+ *   tdb_parse_record   "a fast tdb_fetch alternative": hands out the record in place and allocates nothing. It locks the chain,
+ *                      like every call.
  */
 #include <fcntl.h>
 #include <signal.h>

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tkrzw's HashDBM, as its headers say for a table that is often changed and fits into memory: a file that is mapped
- * (MemoryMapParallelFile), updates in place, more buckets than records ("for good performance, the number of buckets should be
- * larger than the number of records"), min_read_size as large as a record (so that it is read at once). Its file is locked by
- * the one process that may write it. A get is a processor that copies out: no string is made.
+ * Tkrzw's HashDBM for a table that is often changed and fits into memory. From its headers, version 1.0.25:
+ *   tkrzw_dbm_hash.h, TuningParameters   updates in place (the default); no CRC of records (the default); num_buckets: "for good
+ *                      performance, the number of buckets should be larger than the number of records": twice as many;
+ *                      min_read_size: a record that is no larger is read at once; offset_width and align_pow as they are (4
+ *                      bytes and 8): records of this size fill two lines of the cache, and the file may grow to 32 GiB.
+ *   tkrzw_file_mmap.h  MemoryMapParallelFile, the file class that HashDBM takes by itself. cache_buckets is for others.
+ *   tkrzw_dbm.h        Process with a RecordProcessor: the value is copied out of the record; no string is made, as by Get.
+ *   tkrzw_file.h       who opens for writing locks the file against everybody, also readers, until it is closed (tried: with
+ *                      OPEN_NO_WAIT the second process fails). OPEN_NO_LOCK would only leave the lock out: the rest is
+ *                      protected by locks in the memory of one process. So this is measured with one process alone.
  */
 #include <cstdio>
 #include <cstring>
@@ -109,7 +115,7 @@ int erase(void *store, const void *key, size_t key_len) {
 
 void settings(const char *, char *text, size_t size) {
     std::snprintf(text, size, "Tkrzw %s: HashDBM on MemoryMapParallelFile, in place, two buckets an entry, min_read_size of a "
-                  "record, no CRC; one process", tkrzw::PACKAGE_VERSION);
+                  "record, no CRC; one process, whose lock on the file keeps all others out", tkrzw::PACKAGE_VERSION);
 }
 
 } // namespace
