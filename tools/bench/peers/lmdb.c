@@ -152,7 +152,7 @@ static int lmdb_erase(void *context, const void *key, size_t key_len) {
 static void lmdb_settings(const char *path, char *text, size_t size) {
     (void)path;
     snprintf(text, size, "LMDB %d.%d.%d: MDB_WRITEMAP, MDB_NOSYNC, MDB_NOTLS; one read transaction a thread, renewed "
-             " for each get; a write transaction a put", MDB_VERSION_MAJOR, MDB_VERSION_MINOR, MDB_VERSION_PATCH);
+             "for each get; a write transaction a put", MDB_VERSION_MAJOR, MDB_VERSION_MINOR, MDB_VERSION_PATCH);
 }
 
 const struct bench_engine peer_lmdb = {
