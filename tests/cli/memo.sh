@@ -153,6 +153,7 @@ equal "$(runs) $whole" '2 7'
 run 0 check "$store"
 
 # ---- Signals reach the command
+: >"$dir/out" # what was in it is no sign that the command runs
 (exec "$tool" memo "$store" -- sh -c 'trap "echo caught; exit 5" TERM; echo ready; for i in $(seq 500); do sleep 0.02; done') \
     >"$dir/out" &
 for _ in $(seq 300); do
