@@ -6,6 +6,12 @@
 
 run 0 create "$store" --capacity 4M --mode cache --stripes 16
 run 0 put "$store" k v
+hit() { hf put "$store" t '' && hf take -q "$store" t >/dev/null; } # the reads of a read-only handle are not counted
+miss() { hf take -q "$store" none; }
+hit
+hit
+hit
+miss
 
 # Without a terminal: one frame, and not one control code.
 run 0 top "$store" --once --interval 50ms
@@ -13,7 +19,9 @@ silent
 [ "$(tr -d '\n -~' <"$dir/out" | wc -c)" = 0 ] || failed 'control codes, or letters beyond ASCII, in a frame of the C locale'
 out_has "^holdfast top  $store\$"
 out_has '^entries 1 '
-out_has ' puts  *0/s  *1 '
+out_has ' puts  *0/s  *4 '
+out_has '^entries 1 .* \[ *\]$'
+out_has '^hit ratio - now, 75.0 % ever$'
 out_has '^|[.1-8]\{16\}|$'
 [ "$(awk '{ if (length > most) most = length } END { print most }' "$dir/out")" -le 80 ] || failed 'a line of over 80 columns'
 run 2 top "$store"
@@ -21,7 +29,15 @@ err_has 'needs a terminal; --once'
 run 2 top "$store" --once --interval 1ms
 run 3 top "$dir/none" --once
 
-command -v tmux >/dev/null || { note 'tmux is not installed: the terminal'; finish 8; }
+# Most of the heap in use, in every stripe.
+run 0 create "$dir/used" --capacity 4M --mode cache --stripes 16
+awk 'BEGIN { value = sprintf("%400s", ""); for (i = 0; i < 6000; i++) printf "{\"key\":\"%d\",\"value\":\"%s\"}\n", i, value }' |
+    hf load -q "$dir/used"
+run 0 top "$dir/used" --once --interval 50ms
+out_has '^entries .* \[#\{15,30\} '
+out_has '^|[4-8]\{16\}|$'
+
+command -v tmux >/dev/null || { note 'tmux is not installed: the terminal'; finish 16; }
 unset TMUX
 mux() { tmux -L "holdfast-$$" -f /dev/null "$@"; }
 trap 'mux kill-server 2>/dev/null; rm -rf "$dir"' EXIT
@@ -51,7 +67,8 @@ restored() {
     same "$dir/before" "$dir/after"
     mux kill-session
 }
-rows() { screen | grep -c .; }
+# The first line is the first of the frame, and the frame ends before the last recovery.
+cut_off() { screen | head -n 1 | grep -q '^holdfast top' && screen | grep -q '^hits .*/s ' && ! screen | grep -q 'no recovery'; }
 
 start 80 24 || skip "tmux cannot start: $(mux new-session -d 2>&1)"
 shown '^holdfast top  '
@@ -59,20 +76,25 @@ shown '^no recovery yet'
 equal "$(mux display -p '#{alternate_on} #{cursor_flag}')" '1 0'
 run 0 put "$store" k2 v
 shown '^entries 2 '
-while hf put "$store" k2 v; do sleep 0.02; done &
+while hf put "$store" k2 v; do
+    hit
+    miss
+    sleep 0.02
+done &
 putting=$!
 shown ' puts  *[1-9][0-9]*/s  *[1-9]'
+shown '^hit ratio 50.0 % now, '
 kill "$putting"
 wait "$putting" 2>/dev/null
+shown '^hit ratio - now, [567][0-9.]* % ever$' # and nothing is left of the longer line
 wide=$(screen | grep -c 'puts')
 mux resize-window -x 40 -y 8
 for _ in $(seq 300); do
-    [ "$(rows)" -le 8 ] && [ "$(screen | awk '{ if (length > most) most = length } END { print most }')" -le 40 ] &&
-        ! screen | grep -q 'no recovery' && break
+    cut_off && break
     sleep 0.02
 done
-shown '^holdfast top  '
-shown '^hits .*/s '
+cut_off || failed "a frame that does not fit into 8 rows: $(screen)"
+[ "$(screen | awk '{ if (length > most) most = length } END { print most }')" -le 40 ] || failed 'a line of over 40 columns'
 equal "$(screen | grep -c 'hits .*misses')" 0
 mux resize-window -x 120 -y 30
 shown 'hits .*misses .*stale_hits '
@@ -103,10 +125,13 @@ for signal in INT TERM; do
     fi
 done
 
-# Stopped by Control-Z, and gone on with.
+# Stopped by Control-Z, and gone on with. What is drawn is drawn at once: the next frame would come in an hour.
+sed -i 's/--interval 50ms/--interval 1h/' "$dir/shell"
 start 80 24 C.UTF-8
 shown '^no recovery yet'
 shown '▕ *▏'
+mux resize-window -x 120 -y 30
+shown 'hits .*misses .*stale_hits '
 mux send-keys C-z
 shown 'Stopped'
 equal "$(mux display -p '#{alternate_on} #{cursor_flag}')" '0 1'
@@ -114,4 +139,4 @@ mux send-keys 'fg' Enter
 shown '^no recovery yet'
 mux send-keys q
 shown '^before the frame$'
-finish 25
+finish 40
