@@ -114,6 +114,16 @@ equal "$code" 3
 err_has '^holdfast: standard output: No space left on device$'
 equal "$(hf keys "$store" | grep -c 'memo:[0-9a-f]*:echo$')" 0
 
+# ---- What another command printed whose hash is the same
+memo -- echo one >/dev/null
+one=$(hf keys "$store" | grep ':echo$')
+hf get "$store" "$one" >"$dir/record"
+hf del "$store" "$one"
+memo -- echo two >/dev/null
+hf put "$store" "$(hf keys "$store" | grep ':echo$')" <"$dir/record"
+equal "$(memo -- echo two 2>"$dir/err")" two
+err_has 'is something else'
+
 # ---- Who cannot use the store runs the command
 "$tool" memo "$dir/no/such/directory" -- echo there >"$dir/out" 2>"$dir/err"
 out_is there
