@@ -77,8 +77,8 @@
  *     it, and make the store large enough that what expires is not missed.
  *   - A lease (hf_fill_begin) is no lock: if its holder dies, others wait until it ends. Remedy: hf_get_or_fill, whose filler is
  *     replaced at once, or a short lease_ms.
- *   - A lease ends at a moment of CLOCK_MONOTONIC, which differs between time namespaces (time_namespaces(7)): who lives in another
- *     takes a lease for longer or shorter than it is, and hf_locks tells him other times. Nothing that is stored depends on it, but
+ *   - A lease ends at a moment of CLOCK_MONOTONIC, which differs between time namespaces (time_namespaces(7)): who lives in
+ *     another takes a lease for longer or shorter than it is, and hf_locks tells him other times. Nothing stored depends on it, but
  *     a key may be computed twice, or waited for until the deadline. Remedy: processes that share leases share the time namespace,
  *     or use hf_get_or_fill, whose locks know no time.
  *   - More fills at once than a store has locks for (8 a stripe, but 16 to 256 in all, four of which a key may use) are done

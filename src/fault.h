@@ -130,6 +130,7 @@
     X(LEASE_INHERITED,      "a stranger who tries the lock of one killed while he gave a lease makes it a lease") \
     X(FILL_KEPT,            "a fill that is cancelled keeps its lock") \
     X(FILL_STALE_IGNORED,   "who would take a stale value waits for a new one") \
+    X(FILL_LOG_WAITS,       "a log that fills keys while a claim is made waits for other fillers") \
     X(FILL_ONE_BY_ONE,      "who waits for values that cannot be stored waits for all of them") \
     X(LEASE_UNBOUNDED,      "a lease may end at any time, a thousand years from now") \
     X(FILL_BROKEN_AWAITED,  "who waits for a fill lock that nobody can have any more goes on waiting") \

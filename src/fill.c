@@ -107,9 +107,18 @@ static int await(struct request *request, const struct hf__claim *claim) {
     return HF_OK;
 }
 
+/* The store's log may be told of a repair meanwhile, and fill keys itself: with the fill lock just claimed, so as one that must
+ * not wait. It may also fork. */
+static int claim_lock(const struct request *request, struct hf__claim *claim) {
+    *depth() += !HF_PLANTED(FILL_LOG_WAITS);
+    int result = hf__fill_claim(request->store, &request->place, claim);
+    *depth() -= claim->pid == hf__pid && !HF_PLANTED(FILL_LOG_WAITS);
+    return result;
+}
+
 /* HF_OK: look again. HF_END: the caller is to compute, under claim->fill or, if that is NULL, alone. Else the result. */
 static int claim_or_wait(struct request *request, struct hf__claim *claim) {
-    int result = hf__fill_claim(request->store, &request->place, claim);
+    int result = claim_lock(request, claim);
     if (result != HF_ERR_BUSY)
         return result == HF_OK ? HF_END : result;
     if (hf__fill_is_own(claim) && (*depth() > 0 || !HF_PLANTED(FILL_OWN_AWAITED)))
@@ -257,7 +266,7 @@ static int renew(struct request *request, int found, hf_fill_fn *fn, void *conte
     struct hf__claim claim;
     struct hf_meta now = { .version = 0 };
     bool filled, absent;
-    if (hf__fill_claim(request->store, &request->place, &claim) != HF_OK || !claim.fill)
+    if (claim_lock(request, &claim) != HF_OK || !claim.fill)
         return found;
     int again = hf__get_known(request->store, request->key, request->key_len, NULL, 0, NULL, &now, &absent);
     if (again >= 0 && now.version != 0 && now.version != request->meta->version) {

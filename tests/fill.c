@@ -446,11 +446,10 @@ static void many_threads(void) {
 int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"stampedes", stampedes}, {"crossed", crossed}, {"own-key", own_key}, {"handler", handler}, {"strangers", strangers},
-        {"unknown-lease", unknown_lease},
-        {"cancelled", cancelled}, {"forked", forked}, {"threads", many_threads}, {"absent", fill_absent},
-        {"failed", fill_failed}, {"outdated", fill_outdated}, {"guarded", fill_guarded}, {"leases", fill_leases},
-        {"stale", fill_stale}, {"early", fill_early}, {"refused", fill_refused}, {"raced", fill_raced},
-        {"killed", fill_killed}, {"in-vain", in_vain}, {"odd-leases", fill_odd_leases},
+        {"unknown-lease", unknown_lease}, {"cancelled", cancelled}, {"forked", forked}, {"threads", many_threads},
+        {"absent", fill_absent}, {"failed", fill_failed}, {"outdated", fill_outdated}, {"guarded", fill_guarded},
+        {"leases", fill_leases}, {"stale", fill_stale}, {"early", fill_early}, {"refused", fill_refused}, {"raced", fill_raced},
+        {"killed", fill_killed}, {"in-vain", in_vain}, {"logged", fill_logged}, {"odd-leases", fill_odd_leases},
         {"unrecoverable", fill_unrecoverable},
     };
     unsigned rounds = (unsigned)check_number(argc, argv, "--rounds", 0);

@@ -336,6 +336,51 @@ static void wait_for_dead(hf_store *store) {
     }
 }
 
+/* ---- Logged -------------------------------------------------------------------------------------------------------------- */
+
+struct logged {
+    hf_store *store;
+    unsigned calls;
+};
+
+static int give_nothing(void *unused, const void *key, size_t key_len, struct hf_fill *fill) {
+    (void)unused, (void)key, (void)key_len, (void)fill;
+    return HF_OK;
+}
+
+/* Another has a lease for "other". */
+static void fill_from_log(void *context, const struct hf_recovery *recovery) {
+    struct logged *logged = context;
+    struct hf_fill_options options = HF_FILL_INIT;
+    (void)recovery;
+    logged->calls++;
+    options.wait_ms = 2000;
+    CHECK_RC(hf_get_or_fill(logged->store, "other", 5, NULL, 0, NULL, NULL, give_nothing, NULL, &options), HF_OK);
+}
+
+static int put_k(void *store) {
+    check_put(store, "k", "");
+    return 0;
+}
+
+/* A claim finds the stripe's last owner dead, and the log is told with the fill lock in hand. */
+void fill_logged(void) {
+    struct logged logged = {.calls = 0};
+    struct hf_options options = check_small_store(0);
+    struct puppet *puppet = puppet_new();
+    struct maker maker = making("value");
+    struct hf_lease lease;
+    options.stripes = 1;
+    options.log = fill_from_log;
+    options.log_context = &logged;
+    logged.store = check_create("logged", options);
+    CHECK_RC(hf_fill_begin(logged.store, "other", 5, NULL, &lease), HF_OK);
+    CHECK(puppet_killed_at(puppet, 1, put_k, logged.store));
+    CHECK_RC(get_k(logged.store, &maker, NULL, NULL), HF_OK);
+    CHECK_EQ(logged.calls, 1);
+    CHECK_RC(hf_close(&logged.store), HF_OK);
+}
+
 void fill_killed(void) {
     hf_store *store = check_create("killed", check_small_store(0));
     kill_everywhere(store, fill_it, "a fill");

@@ -26,6 +26,7 @@ void fill_early(void);    /* a value that is about to expire                    
 void fill_refused(void);  /* arguments, read-only handles, stores without room             */
 void fill_raced(void);    /* another was faster, between the look and the claim             */
 void fill_killed(void);   /* a death at every named point                                  */
+void fill_logged(void);    /* the log fills a key while a claim is made                 */
 void fill_odd_leases(void);    /* a lease whose end was overwritten                       */
 void fill_unrecoverable(void); /* fill locks that nobody can have any more                */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Large pages: a new store, or copy, consists of them, and no addresses are lost by it; one that does not fit is refused without
- * taking what there is; who opens a store leaves its pages as they are; and to ask how many there are changes nothing. Needs the test build of the library, a
- * kernel that makes large pages for tmpfs on request, and the right to mount.
+ * taking what there is; who opens a store leaves its pages as they are; and to ask how many there are changes nothing. Needs the
+ * test build of the library, a kernel that makes large pages for tmpfs on request, and the right to mount.
  *
  *     pages [CASE...]
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every call of the library, for syscalls.c: once for each way it takes through the kernel (those about the whole store are in
- * syscalls_whole.c, fills and waits in syscalls_wait.c). A call that meets another process (a second writer, the holder of a lock,
- * a dead owner) makes it before the mark and ends it after. Links with the test build of the library, whose named points (fault.h) tell when a lock is held.
+ * syscalls_whole.c, fills and waits in syscalls_wait.c). A call that meets another process (a second writer, the holder of a
+ * lock, a dead owner) makes it before the mark and ends it after. Links with the test build of the library, whose named points
+ * (fault.h) tell when a lock is held.
  */
 #include "fault.h"
 #include "syscalls.h"

@@ -123,6 +123,7 @@ plant LEASE_INHERITED fill unknown-lease
 plant FILL_KEPT fill cancelled
 plant FILL_UNREAD fill raced
 plant FILL_ONE_BY_ONE fill in-vain
+plant FILL_LOG_WAITS fill logged
 plant LEASE_UNBOUNDED fill odd-leases
 plant FILL_BROKEN_AWAITED fill unrecoverable
 
