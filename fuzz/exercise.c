@@ -101,10 +101,20 @@ void look_at_all(hf_store *store, unsigned keys) {
 
 /* ---- Work ----------------------------------------------------------------------------------------------------------------- */
 
+/* What is put without a time to live may have gone at once, for the store's default may be anything. */
+static bool is_brief(hf_store *store) {
+    struct hf_info info = HF_INFO_INIT;
+    MUST(hf_info(store, &info) == HF_OK);
+    return info.default_ttl_ms != 0 && info.default_ttl_ms < 60000;
+}
+
 static void must_hold(hf_store *store, const char *key, size_t key_len, const char *value, size_t length) {
     char found[512];
     size_t found_len = 0;
-    MUST(length <= sizeof found && hf_get(store, key, key_len, found, sizeof found, &found_len, NULL) == HF_OK);
+    int rc = hf_get(store, key, key_len, found, sizeof found, &found_len, NULL);
+    if (rc == HF_NOTFOUND && is_brief(store))
+        return;
+    MUST(length <= sizeof found && rc == HF_OK);
     MUST(found_len == length && memcmp(found, value, length) == 0);
 }
 
@@ -127,11 +137,11 @@ static void count_up(hf_store *store) {
     rc = hf_incr(store, "counter", 7, 40, NULL, &sum);
     if (rc == HF_OK)
         rc = hf_incr(store, "counter", 7, 2, NULL, &sum);
-    MUST(rc == HF_ERR_FULL || rc == HF_ERR_TOOBIG || (rc == HF_OK && sum == 42));
+    MUST(rc == HF_ERR_FULL || rc == HF_ERR_TOOBIG || (rc == HF_OK && (sum == 42 || (sum == 2 && is_brief(store)))));
     if (rc == HF_OK)
         rc = hf_append(store, "counter", 7, "!", 1, NULL);
     MUST(rc == HF_ERR_FULL || rc == HF_ERR_TOOBIG || rc == HF_OK);
-    if (rc == HF_OK)
+    if (rc == HF_OK && !is_brief(store))
         must_hold(store, "counter", 7, "42!", 3);
 }
 

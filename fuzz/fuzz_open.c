@@ -46,7 +46,7 @@ static struct file patched_file(enum image_kind kind, const struct records *reco
 }
 
 static struct file file_of(const uint8_t *data, size_t size, const struct records *records) {
-    static const enum image_kind kinds[] = {IMAGE_STORE, IMAGE_CACHE, IMAGE_CROWDED, IMAGE_STORE, IMAGE_CACHE, IMAGE_CROWDED,
+    static const enum image_kind kinds[] = {IMAGE_STORE, IMAGE_CACHE, IMAGE_CROWDED, IMAGE_STORE, IMAGE_TIMED, IMAGE_CROWDED,
                                             IMAGE_LARGE};
     unsigned kind = records->head[0] % 8;
     return kind == 7 ? raw_file(data, size) : patched_file(kinds[kind], records);

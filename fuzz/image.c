@@ -10,15 +10,17 @@
 #define FAR_AWAY UINT64_C(4102444800000) /* the year 2100 */
 
 /* Stripes, buckets and blocks of each, how many keys. The crowded one has slots and blocks for few more; the large one an entry
- * whose blocks its slot word cannot tell. */
+ * whose blocks its slot word cannot tell; what is put into the timed one later lives for an hour. */
 static const struct plan {
     uint32_t mode, stripes, buckets, blocks;
     unsigned keys;
+    uint64_t default_ttl_ms;
 } plans[IMAGE_KINDS] = {
-    [IMAGE_STORE] = {HF_MODE_STORE, 2, 4, 256, 24},
-    [IMAGE_CACHE] = {HF_MODE_CACHE, 2, 4, 192, 24},
-    [IMAGE_CROWDED] = {HF_MODE_STORE, 1, 3, 128, 19},
-    [IMAGE_LARGE] = {HF_MODE_CACHE, 1, 1, 16512, 4},
+    [IMAGE_STORE] = {HF_MODE_STORE, 2, 4, 256, 24, 0},
+    [IMAGE_CACHE] = {HF_MODE_CACHE, 2, 4, 192, 24, 0},
+    [IMAGE_CROWDED] = {HF_MODE_STORE, 1, 3, 128, 19, 0},
+    [IMAGE_LARGE] = {HF_MODE_CACHE, 1, 1, 16512, 4, 0},
+    [IMAGE_TIMED] = {HF_MODE_CACHE, 2, 4, 192, 24, 3600000},
 };
 
 static bool is_large(const struct image *image, unsigned number) {
@@ -123,6 +125,7 @@ static void put_key(const struct image *image, hf_store *store, unsigned number)
         value[i] = value_byte(number, i);
     put.flags = number;
     put.expires_ms = image_expired(number) ? 1000 : number % 7 == 3 ? FAR_AWAY : 0;
+    put.ttl_ms = put.expires_ms ? 0 : HF_TTL_NEVER; /* a default would depend on the clock */
     MUST(hf_put(store, key, key_len, value, length, &put, NULL) == HF_OK);
     for (unsigned i = 0; i < number % 4; i++) {
         int rc = hf_exists(store, key, key_len, NULL); /* gives it heat */
@@ -148,7 +151,7 @@ static void find_entries(struct image *image) {
 static void make(struct image *image, const struct plan *plan) {
     struct hf__geometry geometry = {.entries = plan->keys, .entry_size = 100, .mode = plan->mode, .stripes = plan->stripes,
                                     .buckets = plan->buckets, .blocks = plan->blocks, .max_value = IMAGE_VALUE_MAX,
-                                    .max_key = HF_KEY_MAX};
+                                    .max_key = HF_KEY_MAX, .default_ttl_ms = plan->default_ttl_ms};
     if (plan->mode == HF_MODE_CACHE) {
         geometry.small_blocks = plan->blocks > HF__BLOCKS_LIMIT ? 0 : plan->blocks / 8;
         geometry.ghosts = HF__GHOST_ROUND;

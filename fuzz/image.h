@@ -10,7 +10,7 @@
 
 enum { IMAGE_KEYS_MAX = 40, IMAGE_KEY_ROOM = 128, IMAGE_VALUE_MAX = 525000 };
 
-enum image_kind { IMAGE_STORE, IMAGE_CACHE, IMAGE_CROWDED, IMAGE_LARGE, IMAGE_KINDS };
+enum image_kind { IMAGE_STORE, IMAGE_CACHE, IMAGE_CROWDED, IMAGE_LARGE, IMAGE_TIMED, IMAGE_KINDS };
 
 struct image {
     struct hf__region region; /* geometry and seed; no mapping */
