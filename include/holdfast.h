@@ -564,11 +564,12 @@ struct hf_fill_options {
  *
  * Results: HF_OK, HF_TRUNCATED as hf_get; meta->version 0: the value was computed but not stored, because a put or delete came
  * after the computation began, or there was no room. HF_STALE: as hf_get_stale, with HF_FILL_STALE. HF_NOTFOUND: fn said that
- * there is nothing, now or earlier. HF_ERR_TIMEOUT: another fills the key and was not done before the deadline; or a lock, as of
- * every write. HF_ERR_REENTERED: fn, or a signal handler that interrupted the fill, asked for the key that is just filled.
- * HF_ERR_READONLY: the value is not there, and this handle cannot store one. HF_ERR_TOOBIG, HF_ERR_ARGUMENT: also if what fn gave
- * cannot be a value. What fn returned, if not HF_OK: nothing is stored, and the next waiter tries, so that what fails is asked by
- * one at a time. Where two values in a row were computed but could not be stored, those who wait compute without sharing.
+ * there is nothing, now (*meta tells as with HF_OK) or earlier. HF_ERR_TIMEOUT: another fills the key and was not done before
+ * the deadline; or a lock, as of every write. HF_ERR_REENTERED: fn, or a signal handler that interrupted the fill, asked for the
+ * key that is just filled. HF_ERR_READONLY: the value is not there, and this handle cannot store one. HF_ERR_TOOBIG,
+ * HF_ERR_ARGUMENT: also if what fn gave cannot be a value. What fn returned, if not HF_OK: nothing is stored, and the next
+ * waiter tries, so that what fails is asked by one at a time. Where two values in a row were computed but could not be stored,
+ * those who wait compute without sharing.
  *
  * Kill: a filler that dies is replaced by a waiter at once; should that waiter die at the very moment when it is woken, by
  * another within 100 ms. A filler that is stopped delays the waiters until their deadline. Fork: a child that returns from fn

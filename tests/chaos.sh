@@ -80,7 +80,7 @@ outside_checker() {
 
 outside_checker_sees() {
     history store || return 1
-    for lie in stale lost missing; do
+    for lie in stale lost missing outdated; do
         python3 "$here/doctor_history.py" $lie "$dir/history" >"$dir/doctored" || { echo "no place for: $lie"; return 1; }
         run 1 python3 "$here/check_history.py" "$dir/doctored" && grep -q 'no order explains' "$dir/out" || return 1
     done
@@ -104,6 +104,15 @@ refuses_entries() {
 works_beside() {
     run 0 "$holdfast" chaos "$dir/used" --use-existing --seconds 2 && [ "$("$holdfast" count "$dir/used")" -eq 1 ] &&
         [ "$("$holdfast" get "$dir/used" mine)" = kept ]
+}
+
+# Values that were computed before a delete and stored after it: within seconds, or it is not seen.
+outdated_fills() {
+    for bug in FILL_UNGUARDED TOMB_LOST FILL_NOT_OVERTAKEN; do
+        run 1 "$planted" $bug "$shm/planted" --seconds 60 --seed 31 &&
+            grep -q 'explains: publish .* after a put or delete' "$dir/out" || return 1
+        rm -f "$shm/planted"
+    done
 }
 
 children_of() {
@@ -205,5 +214,6 @@ if command -v python3 >/dev/null; then
 else
     echo "SKIPPED: the outside checker of histories: python3 is not installed"
 fi
+check "values that are stored out of date are seen" outdated_fills
 check "a hang is seen" hang_is_seen
 exit $failed

@@ -35,6 +35,7 @@
 #define CHAOS_TTL_MS (UINT64_C(1000) * 60 * 60 * 24 * 30) /* far beyond the longest run: nothing may expire */
 #define CHAOS_EXIT_CODE 113 /* of a worker that was told to call _exit in the middle of its work */
 #define CHAOS_NICE 3        /* of the workers: they yield to the parent */
+#define CHAOS_LATE_MS 300   /* the promise is that who waits looks every 250 ms */
 
 /* What the workers do to the store; the names are those of the table, of --json and of --history. */
 #define CHAOS_VERBS(X) \
@@ -48,7 +49,10 @@
     X(CHAOS_TAKE, "take") \
     X(CHAOS_INCR, "incr") \
     X(CHAOS_APPEND, "append") \
-    X(CHAOS_TOUCH, "touch")
+    X(CHAOS_TOUCH, "touch") \
+    X(CHAOS_FILL, "fill")       /* get or else fill; a read, as is the begin of a lease */ \
+    X(CHAOS_PUBLISH, "publish") /* of what is computed where a fill found nothing: called when the computation begins */ \
+    X(CHAOS_WAIT, "wait")       /* until the key has another version */
 
 /* How a worker ends. */
 #define CHAOS_DEATHS(X) \
@@ -89,13 +93,15 @@ enum chaos_op_flags {
     CHAOS_CRASHED = 1,    /* its process died before it returned     */
     CHAOS_AGAIN = 2,      /* the scan had met this key before         */
     CHAOS_IF_PRESENT = 4, /* the condition of an incr                 */
+    CHAOS_NOTHING = 8,    /* what was computed: that there is nothing */
 };
 
 struct chaos_op {
     uint64_t invoked;              /* nanoseconds of CLOCK_MONOTONIC                                   */
     atomic_uint_fast64_t returned; /* 0: it runs. Crashed: when the death was noticed                  */
     uint64_t version;              /* that was returned; 0: none                                       */
-    struct chaos_value value;      /* read, or expected; incr and append: number or length afterwards */
+    struct chaos_value value;      /* read, or expected; incr and append: number or length afterwards; a wait's number: the
+                                    * version that it waits to go */
     uint32_t key;
     uint32_t id; /* of the write; 0: none */
     uint32_t process;
@@ -118,6 +124,7 @@ struct chaos_slot {
     atomic_uint_fast64_t refused;  /* writes a full store refused                        */
     atomic_uint_fast64_t busies;   /* reads that found their entry changing all the time */
     atomic_uint_fast64_t timeouts; /* calls whose deadline passed                        */
+    atomic_uint_fast64_t unstored; /* computed values that were not stored               */
     struct chaos_histogram writes, reads;
 };
 
@@ -166,6 +173,8 @@ struct chaos {
     struct chaos_histogram recovery;       /* the repair alone                                                     */
     struct chaos_histogram next_writer;    /* from a death, or its own call if later, until the next writer is done */
     struct chaos_histogram overrun;        /* from the end of a deadline to the return of HF_ERR_TIMEOUT           */
+    struct chaos_histogram sight;          /* from a call that knew of a change to the return of one that waited for it */
+    atomic_uint_fast64_t late;             /* waits that saw a change CHAOS_LATE_MS after that, or later           */
     struct chaos_histogram hand_over;      /* of a bare robust mutex, from a kill until the waiter has it          */
     pthread_mutex_t control;
     atomic_uint control_state;
@@ -254,11 +263,25 @@ bool chaos_wait_for_room(struct chaos_worker *worker, uint32_t records);
 void chaos_reader(struct chaos_worker *worker, uint64_t calls);
 void chaos_writer(struct chaos_worker *worker, uint64_t calls);
 
+/* A call to be made. */
+struct chaos_call {
+    struct chaos_op op;
+    char name[CHAOS_KEY_SIZE];
+    size_t name_length;
+};
+void chaos_prepare(const struct chaos_worker *worker, struct chaos_call *call, uint32_t key, enum chaos_verb verb, bool makes);
+void chaos_finish(struct chaos_worker *worker, int result);
+
+/* ---- chaos_filler.c: what a writer does to a key that is missing -------------------------------------------------------- */
+void chaos_get_or_fill(struct chaos_worker *worker, uint32_t key);
+void chaos_lease(struct chaos_worker *worker, uint32_t key);
+
 /* ---- chaos_model.c: what each call does to a key, and what it must return ----------------------------------------------- */
 struct chaos_state {
     struct chaos_value value;
     uint64_t version; /* of the value, or a bound: it is not smaller, and that of the next value is greater */
     uint64_t exact;   /* 1: it is the version */
+    uint64_t newest;  /* when of all puts and deletes that took effect the latest was called */
 };
 enum chaos_effect { CHAOS_ILLEGAL, CHAOS_SEES, CHAOS_CHANGES };
 enum chaos_effect chaos_apply(const struct chaos *chaos, const struct chaos_op *op, struct chaos_state *state);
@@ -342,7 +365,7 @@ void chaos_final(struct chaos_run *run);
 /* ---- chaos_table.c, chaos_report.c -------------------------------------------------------------------------------------- */
 struct chaos_sums {
     uint64_t verbs[CHAOS_VERB_COUNT];
-    uint64_t refused, busies, timeouts, killed;
+    uint64_t refused, busies, timeouts, unstored, killed;
     struct chaos_histogram writes, reads;
 };
 void chaos_add_up(const struct chaos_run *run, struct chaos_sums *sums);

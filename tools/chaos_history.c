@@ -23,7 +23,11 @@ static void write_argument(FILE *file, const struct chaos *chaos, const struct c
         fprintf(file, "\"write\":%" PRIu32, op->id);
         comma = ",";
     }
-    if (op->verb == CHAOS_INCR)
+    if (op->flags & CHAOS_NOTHING)
+        fputs(",\"absent\":true", file);
+    else if (op->verb == CHAOS_WAIT)
+        fprintf(file, "\"seen\":%" PRId64, op->value.number);
+    else if (op->verb == CHAOS_INCR)
         fprintf(file, ",\"by\":%" PRId64 ",\"initial\":%" PRId64 ",\"if_present\":%s", chaos_increment(op->key, op->id),
                 chaos_number(op->key, op->id), op->flags & CHAOS_IF_PRESENT ? "true" : "false");
     else if (op->id != 0 && counter)
@@ -39,7 +43,7 @@ static void write_argument(FILE *file, const struct chaos *chaos, const struct c
 }
 
 static void write_result(FILE *file, const struct chaos_op *op) {
-    bool read = op->verb == CHAOS_GET || op->verb == CHAOS_SCAN || op->verb == CHAOS_TAKE;
+    bool read = op->verb == CHAOS_GET || op->verb == CHAOS_SCAN || op->verb == CHAOS_TAKE || op->verb == CHAOS_FILL;
     fprintf(file, ",\"result\":{\"code\":\"%s\"", hf_result_name(op->result));
     if (op->result == HF_OK && read) {
         fputs(",", file);
@@ -49,7 +53,7 @@ static void write_result(FILE *file, const struct chaos_op *op) {
         fprintf(file, ",\"number\":%" PRId64, op->value.number);
     if (op->result == HF_OK && op->verb == CHAOS_APPEND)
         fprintf(file, ",\"length\":%" PRIu32, op->value.length);
-    if (op->result == HF_OK && op->version != 0)
+    if (op->result >= 0 && (op->version != 0 || op->verb == CHAOS_WAIT))
         fprintf(file, ",\"version\":%" PRIu64, op->version);
     fputs("}", file);
 }

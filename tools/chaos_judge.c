@@ -59,7 +59,8 @@ uint64_t chaos_judge_undecided(const struct chaos_judge *judge) {
 
 /* Calls that failed have changed nothing, and what a crashed read saw is not known. */
 static bool counts(const struct chaos *chaos, const struct chaos_op *op) {
-    bool reads = op->verb == CHAOS_GET || op->verb == CHAOS_SCAN || op->verb == CHAOS_TOUCH;
+    bool reads = op->verb == CHAOS_GET || op->verb == CHAOS_SCAN || op->verb == CHAOS_TOUCH || op->verb == CHAOS_FILL ||
+                 op->verb == CHAOS_WAIT;
     if (op->flags & CHAOS_CRASHED)
         return !reads;
     return op->result >= 0 || op->result == HF_ERR_TOOBIG || (op->result == HF_ERR_FULL && !chaos->cache);
@@ -139,16 +140,21 @@ static size_t show_calls(const struct chaos_judge *judge, char *text, size_t siz
 static void tell(const struct chaos_judge *judge, uint32_t key, const struct chaos_state *state, struct chaos_op **by_end,
                  size_t count, const struct chaos_op *culprit) {
     char before[80], call[LINE], calls[1700] = "";
+    char overtaken[80] = "";
+    if (culprit->verb == CHAOS_PUBLISH && state->newest > culprit->invoked)
+        snprintf(overtaken, sizeof overtaken, ", after a put or delete that was called %" PRIu64 " ns after it",
+                 state->newest - culprit->invoked);
     chaos_describe(before, sizeof before, key, &state->value);
     chaos_describe_op(judge->chaos, call, sizeof call, culprit);
     show_calls(judge, calls, sizeof calls, by_end, count, culprit);
-    chaos_violation(judge->chaos, "key %" PRIu32 ": no order of its calls explains: %s; before it, possible was: %s, version %s%"
-                    PRIu64 "; the calls, by their return:%s",
-                    key, call, before, state->exact ? "" : "at least ", state->version, calls);
+    chaos_violation(judge->chaos, "key %" PRIu32 ": no order of its calls explains: %s%s; before it, possible was: %s, "
+                    "version %s%" PRIu64 "; the calls, by their return:%s",
+                    key, call, overtaken, before, state->exact ? "" : "at least ", state->version, calls);
 }
 
 static bool removes(const struct chaos_op *op) {
-    return (op->verb == CHAOS_DELETE || op->verb == CHAOS_TAKE) && (op->result == HF_OK || op->flags & CHAOS_CRASHED);
+    return (op->verb == CHAOS_DELETE || op->verb == CHAOS_TAKE || op->flags & CHAOS_NOTHING) &&
+           (op->result == HF_OK || op->flags & CHAOS_CRASHED);
 }
 
 /* A scan may return a key twice only if it was removed meanwhile (guarantee H). In a cache it may have been evicted. */
@@ -161,6 +167,19 @@ static void judge_again(const struct chaos_judge *judge, struct chaos_op **ops, 
         chaos_violation(judge->chaos, "scan: key %" PRIu32 " was returned twice, and nobody removed it meanwhile", again->key);
 }
 
+/* Versions do not come back: once a call has returned that knew of a newer one, who waits for that is late. */
+static void judge_wait(const struct chaos_judge *judge, struct chaos_op **by_end, size_t count, const struct chaos_op *wait) {
+    uint64_t seen = (uint64_t)wait->value.number, end = atomic_load(&wait->returned), known = UINT64_MAX;
+    for (size_t i = 0; i < count && known == UINT64_MAX; i++)
+        if (by_end[i]->version > seen)
+            known = atomic_load(&by_end[i]->returned);
+    if (seen == 0 || known > end)
+        return;
+    known = known < wait->invoked ? wait->invoked : known;
+    chaos_count(&judge->chaos->sight, (end - known) / 1000);
+    atomic_fetch_add(&judge->chaos->late, (end - known) / 1000000 >= CHAOS_LATE_MS);
+}
+
 static bool judge_key(struct chaos_judge *judge, uint32_t key, uint32_t from, uint32_t to) {
     struct chaos_op **by_start = judge->by_start + from, **by_end = judge->by_end + from;
     size_t count = to - from;
@@ -169,9 +188,12 @@ static bool judge_key(struct chaos_judge *judge, uint32_t key, uint32_t from, ui
         return true;
     qsort(by_start, count, sizeof *by_start, earlier_start);
     qsort(by_end, count, sizeof *by_end, earlier_end);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (by_start[i]->flags & CHAOS_AGAIN)
             judge_again(judge, by_start, count, by_start[i]);
+        if (by_start[i]->verb == CHAOS_WAIT)
+            judge_wait(judge, by_end, count, by_start[i]);
+    }
     struct chaos_state *state = &judge->states[key];
     enum chaos_finding finding = chaos_search_key(judge->search, by_start, by_end, count, state, &culprit);
     judge->calls += count;

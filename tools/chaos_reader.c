@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading: the one way to read a key, which all threads use; scans; and the reader, which does nothing else. That bytes are a
- * value is seen here at once; whether it was the right one, the judge says when the round is over.
+ * Reading: the one way to read a key, which all threads use; scans; waits; and the reader, which does nothing else. That bytes
+ * are a value is seen here at once; whether it was the right one, the judge says when the round is over.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 #include "chaos.h"
 
-enum { SCAN_ONE_IN = 4000, SHORT_DEADLINE_MS = 1000, EARLY_US = 1000 };
+enum { SCAN_ONE_IN = 4000, WAIT_ONE_IN = 2000, PATIENCE_MS = 400, SHORT_DEADLINE_MS = 1000, EARLY_US = 1000 };
 #define LATE_US (UINT64_C(5) * 1000 * 1000)
 
 /* Zipf: every order of magnitude is drawn as often as any other, so key 1 about as often as the upper half of all. */
@@ -36,7 +36,8 @@ bool chaos_wait_for_room(struct chaos_worker *worker, uint32_t records) {
 
 /* ---- Failures ----------------------------------------------------------------------------------------------------------- */
 
-/* A deadline passes when the lock's holder is stopped; never early, and not much late. */
+/* A deadline passes when the lock's holder is stopped; never early, and not much late. It may pass twice for who waits for more
+ * than a lock. */
 static void judge_deadline(struct chaos_worker *worker) {
     const struct chaos_op *op = worker->op;
     uint64_t took = (worker->ended - op->invoked) / 1000, deadline = UINT64_C(1000) * worker->deadline_ms;
@@ -52,14 +53,14 @@ static void judge_deadline(struct chaos_worker *worker) {
     else if (took > deadline + LATE_US)
         chaos_violation(worker->chaos, "%s of key %" PRIu32 " returned HF_ERR_TIMEOUT after %" PRIu64 " us, expected %" PRIu64,
                         chaos_verb_name(op->verb), op->key, took, deadline);
-    else
+    else if (op->verb != CHAOS_FILL && op->verb != CHAOS_PUBLISH && op->verb != CHAOS_WAIT)
         chaos_count(&worker->chaos->overrun, took > deadline ? took - deadline : 0);
 }
 
 /* Counts the failures that may be; any other is a violation. */
 bool chaos_expected_failure(struct chaos_worker *worker, int result) {
     const struct chaos_op *op = worker->op;
-    bool reads = op->verb == CHAOS_GET || op->verb == CHAOS_SCAN;
+    bool reads = op->verb == CHAOS_GET || op->verb == CHAOS_SCAN || op->verb == CHAOS_WAIT;
     if (result == HF_ERR_TIMEOUT)
         judge_deadline(worker);
     else if (result == HF_ERR_BUSY && reads)
@@ -167,6 +168,43 @@ uint64_t chaos_scan(struct chaos_worker *worker) {
     return met;
 }
 
+/* ---- Wait --------------------------------------------------------------------------------------------------------------- */
+
+/* Early or much too late. How soon a change was seen that came meanwhile, the judge says. */
+static void judge_patience(struct chaos_worker *worker, const struct chaos_op *op, int result, uint64_t timeout_us) {
+    uint64_t took = (worker->ended - op->invoked) / 1000;
+    bool stopped = !worker->place || worker->stops != atomic_load(&worker->place->stops);
+    if (result == HF_OK && op->version == (uint64_t)op->value.number)
+        chaos_violation(worker->chaos, "wait for key %" PRIu32 " returned HF_OK with version %" PRIu64 ", which was seen before",
+                        op->key, op->version);
+    else if ((result == HF_UNCHANGED && took + EARLY_US < timeout_us) || (!stopped && took > timeout_us + LATE_US))
+        chaos_violation(worker->chaos, "wait for key %" PRIu32 " returned %s after %" PRIu64 " us, its deadline was %" PRIu64,
+                        op->key, hf_result_name(result), took, timeout_us);
+}
+
+/* Half of the deadlines are shorter than the wait between two looks, and half are longer. */
+static void wait_for_change(struct chaos_worker *worker, uint32_t key) {
+    char name[CHAOS_KEY_SIZE];
+    struct chaos_op op = { .key = key, .verb = CHAOS_WAIT, .process = (uint32_t)getpid() };
+    uint32_t timeout_ms = chaos_below(&worker->random, 2) ? PATIENCE_MS : (uint32_t)chaos_below(&worker->random, PATIENCE_MS / 8);
+    size_t name_length = chaos_key_name(worker->chaos, key, name);
+    struct chaos_value value;
+    struct hf_meta meta;
+    int result = chaos_read(worker, key, &value, &meta);
+    uint64_t seen = result == HF_OK ? meta.version : 0;
+    if (result != HF_OK && result != HF_NOTFOUND)
+        return;
+    op.value.number = (int64_t)seen;
+    chaos_begin(worker, &op);
+    result = chaos_returned(worker, hf_wait(worker->store, name, name_length, seen, timeout_ms, &meta));
+    worker->op->version = result == HF_OK ? meta.version : seen;
+    if (result < 0)
+        chaos_expected_failure(worker, result);
+    else
+        judge_patience(worker, worker->op, result, UINT64_C(1000) * timeout_ms);
+    chaos_end(worker);
+}
+
 void chaos_reader(struct chaos_worker *worker, uint64_t calls) {
     struct chaos_value value;
     struct hf_meta meta;
@@ -174,7 +212,11 @@ void chaos_reader(struct chaos_worker *worker, uint64_t calls) {
         bool scans = chaos_below(&worker->random, SCAN_ONE_IN) == 0 && chaos_room(worker->slot) > 4 * worker->chaos->keys;
         if (scans)
             chaos_scan(worker);
-        else if (chaos_wait_for_room(worker, 1))
+        else if (!chaos_wait_for_room(worker, 2))
+            continue;
+        else if (chaos_below(&worker->random, WAIT_ONE_IN) == 0)
+            wait_for_change(worker, chaos_pick(worker));
+        else
             chaos_read(worker, chaos_pick(worker), &value, &meta);
     }
 }

@@ -93,11 +93,12 @@ int chaos_returned(struct chaos_worker *worker, int result) {
     return result;
 }
 
-/* The caller has put what else the call told into worker->op. */
+/* The caller has put what else the call told into worker->op. How long it took says little where it waited for others. */
 void chaos_end(struct chaos_worker *worker) {
     struct chaos_slot *slot = worker->slot;
     struct chaos_op *op = worker->op;
-    chaos_count(op->verb == CHAOS_GET ? &slot->reads : &slot->writes, (worker->ended - op->invoked) / 1000);
+    if (op->verb != CHAOS_FILL && op->verb != CHAOS_PUBLISH && op->verb != CHAOS_WAIT)
+        chaos_count(op->verb == CHAOS_GET ? &slot->reads : &slot->writes, (worker->ended - op->invoked) / 1000);
     atomic_fetch_add_explicit(&slot->counts[op->verb], 1, memory_order_relaxed);
     atomic_store(&op->returned, worker->ended);
     atomic_fetch_add(&slot->beat, 1);
@@ -116,7 +117,7 @@ void chaos_note(struct chaos_worker *worker, const struct chaos_op *op) {
 const struct chaos_op *chaos_running_write(const struct chaos_slot *slot) {
     unsigned used = atomic_load(&slot->used);
     const struct chaos_op *last = used ? &slot->log[used - 1] : NULL;
-    return last && atomic_load(&last->returned) == 0 && last->verb != CHAOS_GET ? last : NULL;
+    return last && atomic_load(&last->returned) == 0 && last->verb != CHAOS_GET && last->verb != CHAOS_WAIT ? last : NULL;
 }
 
 /* The slot's thread is dead, and so its last call can no longer take effect. */

@@ -46,6 +46,8 @@ static void print_work(const struct chaos_run *run, const struct chaos_sums *sum
     for (unsigned verb = 0; verb < CHAOS_VERB_COUNT; verb++)
         printf(",\"%s\":%" PRIu64, chaos_verb_name(verb), sums->verbs[verb]);
     printf("},\"refused\":%" PRIu64 ",\"busy\":%" PRIu64 ",\"timeouts\":%" PRIu64, sums->refused, sums->busies, sums->timeouts);
+    printf(",\"fill_waits\":%" PRIu64 ",\"unstored\":%" PRIu64 ",\"late\":%" PRIu64, run->stats.fill_waits, sums->unstored,
+           (uint64_t)atomic_load(&run->chaos->late));
     printf(",\"moves\":%" PRIu64 ",\"evictions\":%" PRIu64 ",\"contended\":%" PRIu64, run->stats.moves, run->stats.evictions,
            run->stats.contended);
 }
@@ -66,6 +68,7 @@ void chaos_print_json(const struct chaos_run *run) {
     print_times("next_writer_us", &chaos->next_writer);
     print_times("kernel_hand_over_us", &chaos->hand_over);
     print_times("deadline_overrun_us", &chaos->overrun);
+    print_times("change_seen_us", &chaos->sight);
     print_times("write_us", &sums.writes);
     print_times("read_us", &sums.reads);
     printf(",\"rounds\":%" PRIu64 ",\"judged\":%" PRIu64 ",\"undecided\":%" PRIu64 ",\"violations\":%u,\"words\":[", run->rounds,

@@ -21,6 +21,7 @@ void chaos_add_up(const struct chaos_run *run, struct chaos_sums *sums) {
         sums->refused += atomic_load(&slot->refused);
         sums->busies += atomic_load(&slot->busies);
         sums->timeouts += atomic_load(&slot->timeouts);
+        sums->unstored += atomic_load(&slot->unstored);
         chaos_merge(&sums->writes, &slot->writes);
         chaos_merge(&sums->reads, &slot->reads);
     }
@@ -57,6 +58,9 @@ static void print_work(const struct chaos_run *run, const struct chaos_sums *sum
     print_row("refused", sums->refused, "writes, by a full store");
     print_row("busy", sums->busies, "reads of entries that kept changing");
     print_row("timed out", sums->timeouts, "calls with a short deadline, while a lock's holder was stopped");
+    print_row("fill waits", run->stats.fill_waits, "fills that waited for another's value");
+    print_row("unstored", sums->unstored, "computed values, overtaken by a put or delete, given up, or without room");
+    print_row("late", atomic_load(&run->chaos->late), "waits that saw a change more than 300 ms after it was known");
     print_row("moves", run->stats.moves, "entries moved to make room");
     print_row("evictions", run->stats.evictions, "entries evicted to make room");
     print_row("contended", run->stats.contended, "locks that had to be waited for");
@@ -149,6 +153,7 @@ void chaos_print_table(const struct chaos_run *run) {
     print_recoveries(run);
     print_times("read call", &sums.reads);
     print_times("deadline overrun", &chaos->overrun);
+    print_times("change until its waiter saw it", &chaos->sight);
     print_bars("write call, lock wait included", &sums.writes);
     print_bars("recovery", &chaos->recovery);
     print_bars("next writer after a death", &chaos->next_writer);

@@ -8,21 +8,14 @@
 
 #include "chaos.h"
 
-/* A call to be made. */
-struct call {
-    struct chaos_op op;
-    char name[CHAOS_KEY_SIZE];
-    size_t name_length;
-};
-
-static void prepare(struct chaos_worker *worker, struct call *call, uint32_t key, enum chaos_verb verb, bool makes) {
+void chaos_prepare(const struct chaos_worker *worker, struct chaos_call *call, uint32_t key, enum chaos_verb verb, bool makes) {
     call->op = (struct chaos_op){ .key = key, .verb = (uint8_t)verb, .process = (uint32_t)getpid() };
     call->name_length = chaos_key_name(worker->chaos, key, call->name);
     if (makes)
         call->op.id = atomic_fetch_add(&worker->chaos->ids[key], 1) + 1;
 }
 
-static void finish(struct chaos_worker *worker, int result) {
+void chaos_finish(struct chaos_worker *worker, int result) {
     if (result < 0)
         chaos_expected_failure(worker, result);
     chaos_end(worker);
@@ -35,8 +28,8 @@ static void put(struct chaos_worker *worker, uint32_t key, enum chaos_verb verb,
         [CHAOS_ADD] = HF_IF_ABSENT, [CHAOS_REPLACE] = HF_IF_PRESENT, [CHAOS_CAS] = HF_IF_VERSION,
     };
     struct hf_put_options options = HF_PUT_INIT;
-    struct call call;
-    prepare(worker, &call, key, verb, true);
+    struct chaos_call call;
+    chaos_prepare(worker, &call, key, verb, true);
     if (expected)
         call.op.value = *expected;
     options.condition = conditions[verb];
@@ -50,24 +43,24 @@ static void put(struct chaos_worker *worker, uint32_t key, enum chaos_verb verb,
                                                &made));
     if (result == HF_OK)
         worker->op->version = made;
-    finish(worker, result);
+    chaos_finish(worker, result);
 }
 
 static void delete(struct chaos_worker *worker, uint32_t key, const struct chaos_value *expected, uint64_t version) {
-    struct call call;
-    prepare(worker, &call, key, CHAOS_DELETE, false);
+    struct chaos_call call;
+    chaos_prepare(worker, &call, key, CHAOS_DELETE, false);
     if (expected)
         call.op.value = *expected;
     chaos_begin(worker, &call.op);
-    finish(worker, chaos_returned(worker, hf_delete(worker->store, call.name, call.name_length, version)));
+    chaos_finish(worker, chaos_returned(worker, hf_delete(worker->store, call.name, call.name_length, version)));
 }
 
 static void take(struct chaos_worker *worker, uint32_t key) {
     struct chaos_value value;
     struct hf_meta meta;
-    struct call call;
+    struct chaos_call call;
     size_t length = 0;
-    prepare(worker, &call, key, CHAOS_TAKE, false);
+    chaos_prepare(worker, &call, key, CHAOS_TAKE, false);
     chaos_begin(worker, &call.op);
     int result = chaos_returned(worker, hf_take(worker->store, call.name, call.name_length, worker->got,
                                                 worker->chaos->max_value, &length, &meta));
@@ -75,14 +68,14 @@ static void take(struct chaos_worker *worker, uint32_t key) {
         worker->op->value = value;
         worker->op->version = meta.version;
     }
-    finish(worker, result);
+    chaos_finish(worker, result);
 }
 
 static void increment(struct chaos_worker *worker, uint32_t key) {
     struct hf_incr_options options = HF_INCR_INIT;
-    struct call call;
+    struct chaos_call call;
     int64_t sum = 0;
-    prepare(worker, &call, key, CHAOS_INCR, true);
+    chaos_prepare(worker, &call, key, CHAOS_INCR, true);
     options.initial = chaos_number(key, call.op.id);
     if (chaos_below(&worker->random, 4) == 0) {
         options.condition = HF_IF_PRESENT;
@@ -92,25 +85,25 @@ static void increment(struct chaos_worker *worker, uint32_t key) {
     int result = chaos_returned(worker, hf_incr(worker->store, call.name, call.name_length, chaos_increment(key, call.op.id),
                                                 &options, &sum));
     worker->op->value.number = sum;
-    finish(worker, result);
+    chaos_finish(worker, result);
 }
 
 static void append(struct chaos_worker *worker, uint32_t key) {
-    struct call call;
-    prepare(worker, &call, key, CHAOS_APPEND, true);
+    struct chaos_call call;
+    chaos_prepare(worker, &call, key, CHAOS_APPEND, true);
     size_t length = chaos_tail(worker->chaos, key, call.op.id, worker->made), sum = 0;
     chaos_begin(worker, &call.op);
     int result = chaos_returned(worker, hf_append(worker->store, call.name, call.name_length, worker->made, length, &sum));
     worker->op->value.length = (uint32_t)sum;
-    finish(worker, result);
+    chaos_finish(worker, result);
 }
 
 static void touch(struct chaos_worker *worker, uint32_t key) {
-    struct call call;
-    prepare(worker, &call, key, CHAOS_TOUCH, false);
+    struct chaos_call call;
+    chaos_prepare(worker, &call, key, CHAOS_TOUCH, false);
     uint64_t ttl_ms = chaos_below(&worker->random, 2) ? CHAOS_TTL_MS : HF_TTL_NEVER;
     chaos_begin(worker, &call.op);
-    finish(worker, chaos_returned(worker, hf_touch(worker->store, call.name, call.name_length, ttl_ms)));
+    chaos_finish(worker, chaos_returned(worker, hf_touch(worker->store, call.name, call.name_length, ttl_ms)));
 }
 
 /* What depends on what was read: of two tries with the same version the second must fail. */
@@ -140,12 +133,14 @@ static void change(struct chaos_worker *worker, uint32_t key) {
         put(worker, key, CHAOS_REPLACE, NULL, 0);
     else if (dice < 80)
         change_unchanged(worker, key);
-    else if (dice < 88)
+    else if (dice < 87)
         delete(worker, key, NULL, 0);
-    else if (dice < 95)
+    else if (dice < 93)
         take(worker, key);
-    else
+    else if (dice < 96)
         touch(worker, key);
+    else
+        (dice < 99 ? chaos_get_or_fill : chaos_lease)(worker, key);
 }
 
 void chaos_writer(struct chaos_worker *worker, uint64_t calls) {

@@ -13,8 +13,10 @@ import sys
 
 LIMIT = 2_000_000  # steps for one key; beyond them the search says so and fails
 
-# A state is (value, version). The value of a counter is (write, number); any other is (write, after, length). None: absent.
-MAKERS = ("put", "add", "append")
+# A state is (value, version, when of the puts and deletes that took effect the latest was invoked). The value of a counter is
+# (write, number); any other is (write, after, length). None: absent.
+MAKERS = ("put", "add", "append", "publish")
+READS = ("get", "scan", "touch", "fill", "wait")
 
 
 class Key:
@@ -72,12 +74,12 @@ def answered(call, state, most, cache):
         must_make = name in MAKERS or (name == "incr" and not call["argument"]["if_present"])
         right = value is None and not must_make
     elif code == "HF_EXISTS":
-        right = name == "add" and value is not None
+        right = name in ("add", "fill") and value is not None
     elif code == "HF_CHANGED":
-        right = value is not None and value != value_of(call["argument"]["expected"])
+        right = name == "publish" or (value is not None and value != value_of(call["argument"]["expected"]))
     elif code == "HF_ERR_FULL":
         new = call["argument"].get("length")
-        larger = value is None or name in ("append", "incr") or new is None or len(value) == 2 or new > value[2]
+        larger = value is None or name in ("append", "incr", "publish") or new is None or len(value) == 2 or new > value[2]
         right = cache or (larger and name not in ("touch", "delete", "take"))
     elif code == "HF_ERR_TOOBIG":
         right = name == "append" and value is not None and value[2] + call["argument"]["length"] > most
@@ -86,13 +88,25 @@ def answered(call, state, most, cache):
     return state if right else None
 
 
-def applied(call, state, most, cache):
-    """The state after the call took effect in this one, or None if it cannot have."""
+def waited(call, state):
+    version = call["result"]["version"]
+    right = version >= state[1] if version else True
+    return state if right and (state[0] is not None) == (version != 0) else None
+
+
+def published(call, state, version):
+    return grown(state, None if call["argument"].get("absent") else made_by(call), version)
+
+
+def performed(call, state, most, cache):
+    """The value and version after the call took effect in this state, or None if it cannot have."""
     name, value, crashed = call["operation"], state[0], call["crashed"]
+    if name == "wait":
+        return waited(call, state)
     if not crashed and call["result"]["code"] != "HF_OK":
         return answered(call, state, most, cache)
     version = None if crashed else call["result"].get("version")
-    if name in ("get", "scan"):
+    if name in ("get", "scan", "fill"):
         same = value == value_of(call["result"]["value"])
         return (value, max(version, state[1])) if same and value is not None and version >= state[1] else None
     if name == "touch":
@@ -101,6 +115,8 @@ def applied(call, state, most, cache):
         return incremented(call, state)
     if name == "append":
         return appended(call, state, most)
+    if name == "publish":
+        return published(call, state, version)
     expected = value_of(call["argument"].get("expected"))
     if name in ("delete", "take"):
         if name == "take" and not crashed:
@@ -113,12 +129,23 @@ def applied(call, state, most, cache):
     return grown(state, made_by(call), version)
 
 
+def applied(call, state, most, cache):
+    """The state after the call took effect in this one, or None if it cannot have."""
+    value, version, newest = state
+    name, code = call["operation"], None if call["crashed"] else call["result"]["code"]
+    writes = name not in READS and (code in (None, "HF_OK") or (name == "delete" and code == "HF_NOTFOUND"))
+    if name == "publish" and writes and newest > call["invoked_ns"]:
+        return None
+    after = performed(call, (value, version), most, cache)
+    return after and after + (max(newest, call["invoked_ns"]) if writes else newest,)
+
+
 def choices(call, state, most, cache):
     after = applied(call, state, most, cache)
     if after is not None:
         yield after
     if cache and state[0] is not None:
-        after = applied(call, (None, state[1]), most, cache)
+        after = applied(call, (None,) + state[1:], most, cache)
         if after is not None:
             yield after
 
@@ -168,7 +195,7 @@ class Events:
 def search(calls, most, cache):
     """None if there is an order, or else the call at which the longest attempt ended."""
     events = Events(calls)
-    state, taken, tried = (None, 0), 0, set()
+    state, taken, tried = (None, 0, 0), 0, set()
     path = []  # (call, state before, the choices that are left)
     place, deepest, stuck = events.first, -1, None
     for _ in range(LIMIT):
@@ -213,9 +240,8 @@ def search(calls, most, cache):
 
 
 def counts(call):
-    reads = call["operation"] in ("get", "scan", "touch")
     if call["crashed"]:
-        return not reads
+        return call["operation"] not in READS
     return call["result"]["code"] not in ("HF_ERR_TIMEOUT", "HF_ERR_BUSY")
 
 

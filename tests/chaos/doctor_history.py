@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Plants one lie into a history of `holdfast chaos --history`, so that a checker can be seen to find it.
 
-    doctor_history.py stale|lost|missing FILE >DOCTORED
+    doctor_history.py stale|lost|missing|outdated FILE >DOCTORED
 
 stale: a read returns the value before the one that was there. lost: an acknowledged put that was read is not in the history.
-missing: a read finds nothing where others before and after found a value. Exit status 3: the history has no place for that lie.
+missing: a read finds nothing where others before and after found a value. outdated: a value is stored that was computed from before
+a delete on. Only the calls of the key that is lied about are printed. Exit status 3: the history has no place for that lie.
 """
 import json
 import sys
@@ -23,8 +24,8 @@ def quiet_runs(calls):
         yield run[-3:]
 
 
-def done(call, *names):
-    return not call["crashed"] and call["operation"] in names and call["result"]["code"] == "HF_OK"
+def done(call, *names, code="HF_OK"):
+    return not call["crashed"] and call["operation"] in names and call["result"]["code"] == code
 
 
 def lie(kind, run):
@@ -41,6 +42,10 @@ def lie(kind, run):
         return second
     if kind == "lost" and done(second, "put") and done(third, "get"):
         return second
+    found_nothing = done(first, "delete", code="HF_NOTFOUND") and done(second, "fill", code="HF_NOTFOUND")
+    if kind == "outdated" and found_nothing and done(third, "publish") and "absent" not in third["argument"]:
+        third["invoked_ns"] = first["invoked_ns"] - 1
+        return third
     return None
 
 
@@ -56,7 +61,7 @@ def main():
     if changed is None:
         return 3
     for line in lines:
-        if kind != "lost" or line is not changed:
+        if line.get("key", changed["key"]) == changed["key"] and (kind != "lost" or line is not changed):
             print(json.dumps(line))
     return 0
 

@@ -27,7 +27,19 @@ static bool may_be_first(struct chaos_op *ops, size_t count, unsigned left, size
     return true;
 }
 
-static bool explained(struct chaos_op *ops, size_t count, unsigned left, struct chaos_state state) {
+static bool is_read(const struct chaos_op *op) {
+    return op->verb == CHAOS_GET || op->verb == CHAOS_TOUCH || op->verb == CHAOS_FILL || op->verb == CHAOS_WAIT;
+}
+
+/* Has this call, as it takes effect, put or deleted the key? */
+static bool writes(const struct chaos_op *op) {
+    return !is_read(op) &&
+           (op->flags & CHAOS_CRASHED || op->result == HF_OK || (op->verb == CHAOS_DELETE && op->result == HF_NOTFOUND));
+}
+
+/* `newest` is when of the puts and deletes that came first the latest was called: what began to be computed before that may not
+ * come now. */
+static bool explained(struct chaos_op *ops, size_t count, unsigned left, struct chaos_state state, uint64_t newest) {
     struct chaos_state evicted = state;
     if (left == 0)
         return true;
@@ -35,12 +47,15 @@ static bool explained(struct chaos_op *ops, size_t count, unsigned left, struct 
         struct chaos_state after = state;
         if (!(left & 1u << i) || !may_be_first(ops, count, left, i))
             continue;
-        if (chaos_apply(&chaos, &ops[i], &after) != CHAOS_ILLEGAL && explained(ops, count, left & ~(1u << i), after))
+        bool overtaken = ops[i].verb == CHAOS_PUBLISH && writes(&ops[i]) && newest > ops[i].invoked;
+        uint64_t later = writes(&ops[i]) && ops[i].invoked > newest ? ops[i].invoked : newest;
+        if (!overtaken && chaos_apply(&chaos, &ops[i], &after) != CHAOS_ILLEGAL &&
+            explained(ops, count, left & ~(1u << i), after, later))
             return true;
-        if (ops[i].flags & CHAOS_CRASHED && explained(ops, count, left & ~(1u << i), state))
+        if (ops[i].flags & CHAOS_CRASHED && explained(ops, count, left & ~(1u << i), state, newest))
             return true;
     }
-    return chaos.cache && chaos_evict(&evicted) && explained(ops, count, left, evicted);
+    return chaos.cache && chaos_evict(&evicted) && explained(ops, count, left, evicted, newest);
 }
 
 /* ---- Histories ---------------------------------------------------------------------------------------------------------- */
@@ -50,19 +65,29 @@ static uint64_t below(uint64_t bound) {
 }
 
 static bool makes(enum chaos_verb verb) {
-    return verb != CHAOS_GET && verb != CHAOS_DELETE && verb != CHAOS_TAKE && verb != CHAOS_TOUCH;
+    return verb != CHAOS_GET && verb != CHAOS_DELETE && verb != CHAOS_TAKE && verb != CHAOS_TOUCH && verb != CHAOS_FILL &&
+           verb != CHAOS_WAIT;
+}
+
+/* What the call tells: of a value that is read, or waited for, its version; of one that is made, a new one; or none. */
+static uint64_t version_told(const struct chaos_op *op, const struct chaos_state *state) {
+    if (op->verb == CHAOS_WAIT)
+        return state->value.last ? state->version : 0;
+    if (!makes(op->verb))
+        return op->verb != CHAOS_TOUCH && op->verb != CHAOS_DELETE && state->exact ? state->version : 0;
+    return op->verb != CHAOS_INCR && op->verb != CHAOS_APPEND && op->id % 2 == 0 ? state->version + 1 : 0;
 }
 
 /* What the call returns if it takes effect now. */
 static void perform(struct chaos_op *op, struct chaos_state *state) {
-    static const int8_t answers[] = { HF_OK, HF_NOTFOUND, HF_EXISTS, HF_CHANGED };
+    static const int8_t answers[] = { HF_OK, HF_NOTFOUND, HF_EXISTS, HF_CHANGED, HF_UNCHANGED };
     struct chaos_value asked = op->value;
     for (size_t i = 0; i < sizeof answers; i++) {
         struct chaos_state after = *state;
-        bool reads = op->verb == CHAOS_GET || op->verb == CHAOS_TAKE;
+        bool reads = op->verb == CHAOS_GET || op->verb == CHAOS_TAKE || op->verb == CHAOS_FILL;
         op->result = answers[i];
         op->value = reads ? state->value : asked;
-        op->version = reads && state->exact ? state->version : 0;
+        op->version = version_told(op, state);
         if (op->verb == CHAOS_INCR)
             op->value.number = (state->value.last ? state->value.number : chaos_number(op->key, op->id)) +
                                chaos_increment(op->key, op->id);
@@ -79,27 +104,26 @@ static void perform(struct chaos_op *op, struct chaos_state *state) {
 /* One call takes effect at `moment`; its interval lies around that, unless it lies. */
 static void make_call(struct chaos_op *op, uint32_t key, uint32_t id, uint64_t moment, struct chaos_state *state) {
     static const enum chaos_verb verbs[] = { CHAOS_GET, CHAOS_GET, CHAOS_PUT, CHAOS_ADD, CHAOS_REPLACE, CHAOS_CAS, CHAOS_DELETE,
-                                             CHAOS_TAKE, CHAOS_TOUCH, CHAOS_APPEND };
+                                             CHAOS_TAKE, CHAOS_TOUCH, CHAOS_APPEND, CHAOS_FILL, CHAOS_PUBLISH, CHAOS_PUBLISH,
+                                             CHAOS_WAIT };
     enum chaos_verb verb = verbs[below(sizeof verbs / sizeof *verbs)];
     *op = (struct chaos_op){ .key = key, .verb = (uint8_t)(verb == CHAOS_APPEND && key == COUNTER ? CHAOS_INCR : verb) };
     op->id = makes(verb) ? id : 0;
     if (verb == CHAOS_CAS)
         op->value = state->value.last ? state->value : (struct chaos_value){ .base = 9, .last = 9, .length = 3 };
+    if (verb == CHAOS_PUBLISH && below(3) == 0)
+        op->flags = CHAOS_NOTHING;
+    op->invoked = moment - below(moment < SPAN ? moment : SPAN);
     struct chaos_state before = *state;
     perform(op, state);
     bool crashed = below(5) == 0, lost = crashed && below(2) == 0;
     if (crashed) {
-        op->flags = CHAOS_CRASHED;
+        op->flags |= CHAOS_CRASHED;
         op->version = 0;
     }
     if (lost)
         *state = before;
-    op->invoked = moment - below(moment < SPAN ? moment : SPAN);
     atomic_store(&op->returned, moment + 1 + below(SPAN));
-}
-
-static bool is_read(const struct chaos_op *op) {
-    return op->verb == CHAOS_GET || op->verb == CHAOS_TOUCH;
 }
 
 /* A history that is true, or in which one call's moment was moved. */
@@ -165,7 +189,7 @@ int main(int argc, char **argv) {
         struct chaos_state state = { .version = 0 };
         chaos.cache = i % 4 == 3;
         size_t count = make_history(ops, i % 3 == 0 ? COUNTER : REGISTER);
-        bool expected = explained(ops, count, (1u << count) - 1, state);
+        bool expected = explained(ops, count, (1u << count) - 1, state, 0);
         verdicts[expected]++;
         if (count == 0 || found(search, ops, count) == expected)
             continue;

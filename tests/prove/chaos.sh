@@ -121,8 +121,9 @@ short() {
     chaos "tmpfs, cache, 2 threads, zipf" "$shm/cache" --seconds 9 --mode cache --threads 2 --skew zipf
     chaos "$disk_kind, cache, values up to 1 MiB" "$disk/cache" --seconds 7 --mode cache --max-value 1M
     chaos "tmpfs, one large stripe: slow repairs" "$shm/large" --seconds 12 --stripes 1 --keys 20000 --writers 8 --readers 0
-    catch NO_RECOVERY
-    catch FREE_FIRST
+    for bug in NO_RECOVERY FREE_FIRST FILL_UNGUARDED; do
+        catch $bug
+    done
 }
 
 full() {
@@ -137,7 +138,7 @@ full() {
     done
     [ $kills -ge $wanted_kills ] || fault "only $kills kills, $wanted_kills were wanted: run it on an idle machine"
     chaos "tmpfs, one large stripe: slow repairs" "$shm/large" --minutes 2 --stripes 1 --keys 20000 --writers 8 --readers 0
-    for bug in NO_RECOVERY FREE_FIRST PUBLISH_FIRST RECORD_LATE; do
+    for bug in NO_RECOVERY FREE_FIRST PUBLISH_FIRST RECORD_LATE FILL_UNGUARDED TOMB_LOST FILL_NOT_OVERTAKEN; do
         catch $bug
     done
 }
