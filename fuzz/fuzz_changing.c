@@ -14,14 +14,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { CHANGES_MOST = 200000 }; /* a writer that lives on for ever would be read for ever */
+enum { CHANGES_MOST = 200000 }; /* a writer that lives on for ever would be read for ever, ... */
+enum { CHANGES_OF_LARGE = 2000 }; /* ... and each look at a large entry takes long */
 
 static struct {
     const struct image *image;
     const struct records *records;
     uint8_t *bytes; /* the writer's mapping */
     unsigned every, points;
-    size_t restore_after, changes;
+    size_t restore_after, changes, most;
 } writer;
 
 static void change(size_t number) {
@@ -36,7 +37,7 @@ static void change(size_t number) {
 
 static void at_point(const char *point) {
     (void)point;
-    if (++writer.points % writer.every == 0 && writer.changes < CHANGES_MOST)
+    if (++writer.points % writer.every == 0 && writer.changes < writer.most)
         change(writer.changes++);
 }
 
@@ -44,7 +45,7 @@ static atomic_bool stop;
 
 static void *keep_changing(void *unused) {
     (void)unused;
-    for (size_t number = 0; !atomic_load(&stop) && number < CHANGES_MOST; number++)
+    for (size_t number = 0; !atomic_load(&stop) && number < writer.most; number++)
         change(number);
     return NULL;
 }
@@ -81,6 +82,7 @@ void fuzz_one(const uint8_t *data, size_t size) {
     writer.every = 1 + records.head[1] % 16;
     writer.restore_after = records.head[2];
     writer.points = 0;
+    writer.most = kinds[records.head[0] % 4] == IMAGE_LARGE ? CHANGES_OF_LARGE : CHANGES_MOST;
     writer.changes = 0;
     int fd = image_file(writer.image->bytes, writer.image->size);
     image_identify(fd, records.head[3] & 2 ? IMAGE_FOREIGN : IMAGE_FRESH); /* of another boot: checksums are verified */
