@@ -78,9 +78,9 @@
  *   - A lease (hf_fill_begin) is no lock: if its holder dies, others wait until it ends. Remedy: hf_get_or_fill, whose filler is
  *     replaced at once, or a short lease_ms.
  *   - A lease ends at a moment of CLOCK_MONOTONIC, which differs between time namespaces (time_namespaces(7)): who lives in
- *     another takes a lease for longer or shorter than it is, and hf_locks tells him other times. Nothing stored depends on it, but
- *     a key may be computed twice, or waited for until the deadline. Remedy: processes that share leases share the time namespace,
- *     or use hf_get_or_fill, whose locks know no time.
+ *     another takes a lease for longer or shorter than it is, and hf_locks tells him other times. Nothing stored depends on it,
+ *     but a key may be computed twice, or waited for until the deadline. Remedy: processes that share leases share the time
+ *     namespace, or use hf_get_or_fill, whose locks know no time.
  *   - More fills at once than a store has locks for (8 a stripe, but 16 to 256 in all, four of which a key may use) are done
  *     without sharing: a value may then be computed by several. It is never stored out of date.
  *   - Changes of one key that follow each other fast are one change to those who wait (hf_wait, hf_wait_any); the last state is
