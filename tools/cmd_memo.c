@@ -40,7 +40,7 @@ static struct {
     char key[HF_KEY_MAX + 1];
     size_t key_len;
     uint32_t max_value;
-    bool ran;
+    bool ran, too_large;
     struct run run;
     struct buffer value; /* found, or made */
 } memo;
@@ -130,14 +130,19 @@ static int output_gone(const char *which) {
     return errno == EPIPE ? 128 + SIGPIPE : fail(which, "%s", strerror(errno));
 }
 
-/* The exit code of the command. */
+/* Prints both outputs; the exit code. */
+static int print(const unsigned char *const data[2], const size_t length[2], int code) {
+    if (!write_all(STDOUT_FILENO, data[0], length[0]))
+        return output_gone("standard output");
+    if (!write_all(STDERR_FILENO, data[1], length[1]))
+        return output_gone("standard error");
+    return code;
+}
+
 static int replay(const struct record *record) {
     const unsigned char *output = memo.value.data + sizeof *record + record->identity_len;
-    if (!write_all(STDOUT_FILENO, output, record->len[0]))
-        return output_gone("standard output");
-    if (!write_all(STDERR_FILENO, output + record->len[0], record->len[1]))
-        return output_gone("standard error");
-    return (int)record->code;
+    return print((const unsigned char *[2]){output, output + record->len[0]}, (size_t[2]){record->len[0], record->len[1]},
+                 (int)record->code);
 }
 
 /* ---- Running -------------------------------------------------------------------------------------------------------------- */
@@ -156,15 +161,29 @@ static int make(void *context, const void *key, size_t key_len, struct hf_fill *
     run_command(&memo.run);
     if (!memo.run.done || memo.run.code >= 126 || (memo.run.code != 0 && !wanted.failures))
         return HF_NOTFOUND;
-    if (!memo.run.whole)
-        complain(memo.path, "not kept: the output is larger than %" PRIu64 " bytes; values of this store have at most %" PRIu32,
-                 memo.run.limit, memo.max_value);
-    if (!write_record(!memo.run.whole))
+    memo.too_large = !memo.run.whole;
+    if (!write_record(memo.too_large))
         return HF_NOTFOUND;
     *fill = (struct hf_fill){.value = memo.value.data, .value_len = memo.value.length, .ttl_ms = wanted.ttl_ms};
-    if (!memo.run.whole)
+    if (memo.too_large)
         fill->ttl_ms = TOO_LARGE_MS;
     return HF_OK;
+}
+
+/* After make. All that may wait for a reader comes here, where no others wait any more: messages too. */
+static int finish(void) {
+    const struct run *run = &memo.run;
+    const unsigned char *rest[2];
+    size_t length[2];
+    for (int i = 0; i < 2; i++) {
+        rest[i] = run->output[i].data + run->passed[i];
+        length[i] = run->output[i].length - run->passed[i];
+    }
+    int code = print(rest, length, run->code);
+    if (memo.too_large)
+        complain(memo.path, "not kept: the output is larger than %" PRIu64 " bytes; values of this store have at most %" PRIu32,
+                 run->limit, memo.max_value);
+    return code;
 }
 
 /* Run, whatever is there, and store. */
@@ -175,12 +194,12 @@ static int run_anew(void) {
         options.ttl_ms = fill.ttl_ms;
         report_result(memo.path, hf_put(memo.store, memo.key, memo.key_len, fill.value, fill.value_len, &options, NULL));
     }
-    return memo.run.code;
+    return finish();
 }
 
 static bool take_stale;
 
-/* hf_get_or_fill where hf_get could be. What was run here has been printed, and is not asked for again. */
+/* hf_get_or_fill where hf_get could be. What was run here is printed from there, and is not asked for again. */
 static int get_or_run(hf_store *store, const void *key, size_t key_len, void *buffer, size_t size, size_t *value_len,
                       struct hf_meta *meta) {
     struct hf_fill_options options = HF_FILL_INIT;
@@ -202,7 +221,7 @@ static int recall_or_run(void) {
         result = fetch_value(get_or_run, memo.store, memo.key, memo.key_len, &memo.value, &meta);
     }
     if (memo.ran)
-        return memo.run.code;
+        return finish();
     if (result < 0)
         report_result(memo.path, result);
     else if ((result == HF_OK || result == HF_STALE) && !read_record(&record))
@@ -230,7 +249,7 @@ static bool open_or_make(void) {
     uint64_t overhead = sizeof(struct record) + memo.identity.length;
     memo.max_value = info.max_value;
     memo.run.limit = info.max_value > overhead ? info.max_value - overhead : 0;
-    return info.max_value >= overhead;
+    return info.max_value >= overhead && prepare_run(&memo.run);
 }
 
 static int run_memo(int argc, char **argv) {

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -95,17 +96,33 @@ bool write_all(int fd, const void *data, size_t length) {
     return true;
 }
 
-static void keep(struct run *run, int which, const char *data, size_t length) {
+enum { ROOM = 65536, TICK_MS = 10 };
+
+static const int printed_on[2] = {STDOUT_FILENO, STDERR_FILENO};
+
+bool prepare_run(struct run *run) {
+    return reserve_buffer(&run->output[0], ROOM) && reserve_buffer(&run->output[1], ROOM);
+}
+
+static size_t waiting(const struct run *run, int which) {
+    return run->output[which].length - run->passed[which];
+}
+
+/* What cannot be kept is only on its way through, and no more is read before it has gone. */
+static bool takes_more(const struct run *run, int which) {
+    return run->whole || waiting(run, which) == 0;
+}
+
+/* For what comes next; false: there is none yet. */
+static bool make_room(struct run *run, int which) {
     struct buffer *output = &run->output[which];
-    size_t size = output->length + length;
-    run->whole = run->whole && run->output[0].length + run->output[1].length + length <= run->limit;
-    if (!run->whole || !run->done)
-        return;
-    run->done = reserve_buffer(output, size <= output->size ? size : 2 * size);
-    if (!run->done)
-        return;
-    memcpy(output->data + output->length, data, length);
-    output->length = size;
+    if (run->whole && output->length == output->size && !reserve_buffer(output, 2 * output->size))
+        run->whole = run->done = false;
+    if (!takes_more(run, which))
+        return false;
+    if (!run->whole)
+        output->length = run->passed[which] = 0;
+    return true;
 }
 
 static bool cannot_pass(struct run *run, const char *what) {
@@ -116,40 +133,69 @@ static bool cannot_pass(struct run *run, const char *what) {
     return false;
 }
 
-/* What has come; false at the end, or if nobody wants it any more: the command then gets the SIGPIPE that it would have got. */
-static bool pass(struct run *run, int which, int from) {
-    static char data[65536];
-    ssize_t length = read(from, data, sizeof data);
+/* What has come; false at the end. */
+static bool take(struct run *run, int which, int from) {
+    struct buffer *output = &run->output[which];
+    if (!make_room(run, which))
+        return true;
+    ssize_t length = read(from, output->data + output->length, output->size - output->length);
     if (length < 0 && (errno == EINTR || errno == EAGAIN))
         return true;
     if (length < 0)
         return cannot_pass(run, run->command[0]);
-    if (length == 0)
-        return false;
-    keep(run, which, data, (size_t)length);
-    if (write_all(which == 0 ? STDOUT_FILENO : STDERR_FILENO, data, (size_t)length))
-        return true;
-    return cannot_pass(run, which == 0 ? "standard output" : "standard error");
+    output->length += (size_t)length;
+    run->whole = run->whole && run->output[0].length + run->output[1].length <= run->limit;
+    return length > 0;
 }
 
-static void pass_all(struct run *run, const int from[2]) {
-    struct pollfd ends[2] = {{.fd = from[0], .events = POLLIN}, {.fd = from[1], .events = POLLIN}};
-    while (ends[0].fd >= 0 || ends[1].fd >= 0) {
-        if (poll(ends, 2, -1) < 0)
-            continue;
-        for (int which = 0; which < 2; which++) {
-            if (ends[which].fd >= 0 && ends[which].revents && !pass(run, which, from[which])) {
-                close(from[which]);
-                ends[which].fd = -1;
-            }
+/* As much as does not wait for a reader; both outputs may be one pipe, so each is asked just before. False if nobody wants it any
+ * more: the command then gets the SIGPIPE that it would have got. */
+static bool pass(struct run *run, int which) {
+    struct pollfd end = {.fd = printed_on[which], .events = POLLOUT};
+    size_t length = waiting(run, which) < PIPE_BUF ? waiting(run, which) : PIPE_BUF;
+    if (poll(&end, 1, 0) != 1)
+        return true;
+    ssize_t written = write(end.fd, run->output[which].data + run->passed[which], length);
+    if (written < 0 && errno != EINTR && errno != EAGAIN) {
+        run->passed[which] = run->output[which].length;
+        return cannot_pass(run, which == 0 ? "standard output" : "standard error");
+    }
+    run->passed[which] += written > 0 ? (size_t)written : 0;
+    return true;
+}
+
+/* Whatever can be done next. A command that has closed its outputs may run on, so that its end is looked for as well. */
+static void pass_some(struct run *run, const int from[2], bool open[2]) {
+    struct pollfd in[4];
+    struct pollfd *out = in + 2;
+    for (int which = 0; which < 2; which++) {
+        in[which] = (struct pollfd){.fd = open[which] && takes_more(run, which) ? from[which] : -1, .events = POLLIN};
+        out[which] = (struct pollfd){.fd = waiting(run, which) > 0 ? printed_on[which] : -1, .events = POLLOUT};
+    }
+    if (poll(in, 4, open[0] || open[1] ? -1 : TICK_MS) <= 0)
+        return;
+    for (int which = 0; which < 2; which++) {
+        bool more = !in[which].revents || take(run, which, from[which]);
+        if (out[which].revents)
+            more = pass(run, which) && more;
+        if (open[which] && !more) {
+            close(from[which]);
+            open[which] = false;
         }
     }
 }
 
 /* The command has ended, and its number is still its own: a signal that is passed on now hits nobody else. */
-static void wait_for_end(pid_t child) {
-    siginfo_t info;
-    while (waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+static bool ended(pid_t child, int flags) {
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT | flags) < 0 ? errno != EINTR : info.si_pid != 0;
+}
+
+static void pass_until_end(struct run *run, const int from[2], pid_t child) {
+    bool open[2] = {true, true};
+    while (open[0] || open[1] || ((waiting(run, 0) > 0 || waiting(run, 1) > 0) && !ended(child, WNOHANG)))
+        pass_some(run, from, open);
+    while (!ended(child, 0))
         ;
 }
 
@@ -207,8 +253,7 @@ void run_command(struct run *run) {
     run->done = run->whole = child > 0 && error == 0;
     if (child > 0) {
         sigprocmask(SIG_SETMASK, &before.mask, NULL);
-        pass_all(run, (const int[2]){pipes[OUT][0], pipes[ERR][0]});
-        wait_for_end(child);
+        pass_until_end(run, (const int[2]){pipes[OUT][0], pipes[ERR][0]}, child);
     } else {
         fail(run->command[0], "%s", strerror(fork_error));
         close(pipes[OUT][0]);

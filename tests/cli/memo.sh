@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# memo: what is kept and what is not, exit codes, bytes, signals; that several shells run a command once, and that one which is
-# killed while it runs the command is replaced at once.
+# memo: what is kept and what is not, exit codes, bytes, signals; that several shells run a command once, that they wait for no
+# reader but their own, and that one which is killed while it runs the command is replaced at once.
 # shellcheck disable=SC2016 # expansions that are for the command
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -140,6 +140,41 @@ for shell in 1 2 3 4 5 6 7 8; do
     printf 'out\000\377\n\nerr\001' >"$dir/want"
     same "$dir/out.$shell" "$dir/want"
 done
+
+# ---- A reader that does not read yet keeps only its own memo waiting; both outputs are one pipe here
+: >"$log"
+seq 1 30000 >"$dir/lines"
+head -c 100000 /dev/zero | tr '\0' x >"$dir/marks"
+unread() { memo -- sh -c 'echo >>"$2"; cat "$1" >&2 & cat "$0"; wait' "$dir/lines" "$dir/marks" "$log" 2>&1; }
+mkfifo "$dir/pipe"
+exec 3<>"$dir/pipe"
+printf yy >&3 # an odd number of pages is left, and no room for all that can be written at once
+unread >"$dir/pipe" 3>&- &
+for _ in $(seq 300); do
+    [ "$(runs)" = 1 ] && break
+    sleep 0.01
+done
+(unread >"$dir/out"; : >"$dir/came") 3>&- &
+for _ in $(seq 2000); do
+    [ -e "$dir/came" ] && break
+    sleep 0.01
+done
+[ -e "$dir/came" ] || failed 'the value came only when the reader of another read'
+equal "$(runs) $(cmp <(cat "$dir/lines" "$dir/marks") "$dir/out")" '1 '
+head -c "$(cat "$dir/out" - <<<y | wc -c)" <&3 | tr -d y >"$dir/read"
+wait
+exec 3>&-
+tr -d x <"$dir/read" >"$dir/out" # the outputs, in any order
+same "$dir/out" "$dir/lines"
+equal "$(tr -dc x <"$dir/read" | wc -c)" 100000
+# A command that is done with its outputs runs on, and a reader comes late.
+mkfifo "$dir/command"
+memo -- sh -c 'cat "$0"; exec >&- 2>&-; read -r end <"$1"' "$dir/lines" "$dir/command" | (
+    sleep 0.1
+    timeout 20 head -c "$(wc -c <"$dir/lines")" >"$dir/out"
+    echo >"$dir/command"
+)
+same "$dir/out" "$dir/lines"
 
 # ---- The one that runs it is killed: the command ends with it, another runs it once more, and nobody a third time
 : >"$log"
