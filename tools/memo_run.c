@@ -32,10 +32,11 @@ static void pass_on(int signal, siginfo_t *info, void *context) {
 
 struct signals {
     sigset_t mask;
-    struct sigaction actions[PASSED];
+    struct sigaction actions[PASSED], child;
 };
 
-/* From here on the signals wait, so that none comes before the command is there; what was ignored stays so. */
+/* From here on the signals wait, so that none comes before the command is there; what was ignored stays so. Except SIGCHLD: the
+ * child of a process that ignores it leaves no exit code. */
 static void hold_signals(struct signals *before) {
     struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigset_t held;
@@ -44,6 +45,7 @@ static void hold_signals(struct signals *before) {
         sigaddset(&held, passed[i]);
     action.sa_mask = held;
     sigprocmask(SIG_BLOCK, &held, &before->mask);
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, &before->child);
     for (int i = 0; i < PASSED; i++) {
         sigaction(passed[i], NULL, &before->actions[i]);
         if (before->actions[i].sa_handler != SIG_IGN)
@@ -54,6 +56,7 @@ static void hold_signals(struct signals *before) {
 static void restore_signals(const struct signals *before) {
     for (int i = 0; i < PASSED; i++)
         sigaction(passed[i], &before->actions[i], NULL);
+    sigaction(SIGCHLD, &before->child, NULL);
     sigprocmask(SIG_SETMASK, &before->mask, NULL);
 }
 

@@ -56,6 +56,10 @@ err_has "^holdfast: $dir/nothing: No such file"
 run 126 memo "$store" --failures -- "$dir"
 run 143 memo "$store" --failures -- sh -c 'kill -TERM $$'
 equal "$(hf count "$store")" 2
+# Also if whoever calls it ignores the end of its children.
+code=0
+(trap '' CHLD; exec "$tool" memo "$store" -- sh -c 'exit 6') || code=$?
+equal "$code $(hf count "$store")" '6 2'
 
 # ---- What makes a difference
 echo one | memo -- cat >"$dir/out"
