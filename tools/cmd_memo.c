@@ -76,7 +76,7 @@ static int add_environment(struct buffer *identity) {
 /* TOOL_DONE; anything else: told. */
 static int identify(char **command, struct buffer *identity) {
     if (wanted.key)
-        return TOOL_DONE;
+        return reserve_buffer(identity, 1) ? TOOL_DONE : TOOL_FAILED; /* nothing, but at an address */
     for (; *command; command++)
         if (!add(identity, *command, strlen(*command) + 1))
             return TOOL_FAILED;
