@@ -137,19 +137,25 @@ static size_t show_calls(const struct chaos_judge *judge, char *text, size_t siz
     return length;
 }
 
+/* Did the computation of the value that was stored or read begin before the latest put or delete was called? */
+static bool outdated(const struct chaos_state *state, struct chaos_op **by_end, size_t count, const struct chaos_op *culprit) {
+    uint32_t id = culprit->id ? culprit->id : culprit->value.base;
+    for (size_t i = 0; i < count; i++)
+        if (by_end[i]->verb == CHAOS_PUBLISH && by_end[i]->id == id)
+            return state->newest > by_end[i]->invoked;
+    return false;
+}
+
 static void tell(const struct chaos_judge *judge, uint32_t key, const struct chaos_state *state, struct chaos_op **by_end,
                  size_t count, const struct chaos_op *culprit) {
     char before[80], call[LINE], calls[1700] = "";
-    char overtaken[80] = "";
-    if (culprit->verb == CHAOS_PUBLISH && state->newest > culprit->invoked)
-        snprintf(overtaken, sizeof overtaken, ", after a put or delete that was called %" PRIu64 " ns after it",
-                 state->newest - culprit->invoked);
     chaos_describe(before, sizeof before, key, &state->value);
     chaos_describe_op(judge->chaos, call, sizeof call, culprit);
     show_calls(judge, calls, sizeof calls, by_end, count, culprit);
-    chaos_violation(judge->chaos, "key %" PRIu32 ": no order of its calls explains: %s%s; before it, possible was: %s, "
-                    "version %s%" PRIu64 "; the calls, by their return:%s",
-                    key, call, overtaken, before, state->exact ? "" : "at least ", state->version, calls);
+    chaos_violation(judge->chaos, "key %" PRIu32 ": no order of its calls explains: %s; before it, possible was: %s, "
+                    "version %s%" PRIu64 "%s; the calls, by their return:%s",
+                    key, call, before, state->exact ? "" : "at least ", state->version,
+                    outdated(state, by_end, count, culprit) ? ", and what was computed before that is not to come" : "", calls);
 }
 
 static bool removes(const struct chaos_op *op) {
