@@ -5,8 +5,9 @@
     doctor_history.py stale|lost|missing|outdated FILE >DOCTORED
 
 stale: a read returns the value before the one that was there. lost: an acknowledged put that was read is not in the history.
-missing: a read finds nothing where others before and after found a value. outdated: a value is stored that was computed from before
-a delete on. Only the calls of the key that is lied about are printed. Exit status 3: the history has no place for that lie.
+missing: a read finds nothing where others before and after found a value. outdated: a value is stored that was begun to be
+computed before a delete. Only the calls of the key that is lied about are printed. Exit status 3: the history has no place for
+that lie.
 """
 import json
 import sys
