@@ -73,9 +73,8 @@ static int try_lock(struct hf__fill *fill) {
         hf__in_order();
         pthread_mutex_consistent(&fill->mutex);
         hf__set_bits32(hf__robust_word(&fill->mutex), HF__FUTEX_WAITS); /* the others sleep on, for us */
-    }
-    if (error == EOWNERDEAD)
         return 0;
+    }
     return error == EDEADLK ? EBUSY : error;
 }
 
