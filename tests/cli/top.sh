@@ -71,6 +71,7 @@ restored() {
 cut_off() { screen | head -n 1 | grep -q '^holdfast top' && screen | grep -q '^hits .*/s ' && ! screen | grep -q 'no recovery'; }
 
 start 80 24 || skip "tmux cannot start: $(mux new-session -d 2>&1)"
+mux set-option -s exit-empty off # or the next session may come to a server that is just ending with the last one
 shown '^holdfast top  '
 shown '^no recovery yet'
 equal "$(mux display -p '#{alternate_on} #{cursor_flag}')" '1 0'
