@@ -18,6 +18,7 @@ SHARED = FILES[1:] + ["Redis", "memcached"]
 FIXED = ["Boost (fixed size)"]  # not a store of any keys and values: told apart
 # The same store in another configuration that is quicker for some work only: each column tells the quicker one.
 VARIANTS = {"Boost (sharable)": "Boost.Interprocess", "Boost (sharable, fixed size)": "Boost (fixed size)"}
+DETAILS = "tools/bench/peers/settings.md"
 COLUMNS = {
     ("get", 1): "get",
     ("chase", 1): "get, each key from the value before",
@@ -156,11 +157,11 @@ def about_many(figures):
             f"ns a key: {'; '.join(cells)}.", ""]
 
 
-def text(figures):
-    """The whole section below its heading."""
+def summary(figures):
+    """The section of the README below its heading and picture."""
     data, machine = figures.data, figures.data["machine"]
     missing = f" Not measured, since the packages were missing: {data['missing']}." if data["missing"] else ""
-    lines = [
+    return "\n".join([
         f"{data['entries']:,} entries of a {data['key_size']}-byte key and a {data['value_size']}-byte value in tmpfs, keys "
         f"drawn evenly; every store measured next to Holdfast in the same run, {data['repeats']} times {data['seconds']:g} s each; "
         "medians, and in brackets how many times longer than Holdfast it took (median of the ratios within a repeat). With two "
@@ -170,11 +171,21 @@ def text(figures):
         "",
         *about_pages(figures),
         *about_many(figures),
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, {machine['libc']}, {machine['compiler']}, "
-        f"{machine['build']}; load before the run {machine['load']:.1f}.{missing} `tools/bench-peers` does all of it again.",
-        "",
         "Each is configured as its own documentation says for a cache or table that processes of one machine share and that need "
-        "not survive power loss. What they were told, and what each is better at:",
+        f"not survive power loss: [what each was told, and what it is better at]({DETAILS}). {machine['cpu']}, "
+        f"{machine['cores']} cores, {machine['kernel']}, {machine['libc']}, {machine['compiler']}, {machine['build']}; load before "
+        f"the run {machine['load']:.1f}.{missing} `tools/bench-peers` does all of it again.",
+    ]) + "\n"
+
+
+def details(figures):
+    """What each was told, and what it is better at: a file."""
+    lines = [
+        "# Beside other stores",
+        "",
+        "Written by `tools/bench-peers`, with the figures in the README. Each is configured as its own documentation says for a",
+        "cache or table that processes of one machine share and that need not survive power loss; where it says so stands in the",
+        "source files beside this one.",
         "",
     ]
     for name in figures.order:
@@ -233,6 +244,7 @@ def main():
     parser.add_argument("figures", help="JSON of bench-peers")
     parser.add_argument("--svg", help="the picture")
     parser.add_argument("--table", help="the section, as a file")
+    parser.add_argument("--details", help="what each store was told, as a file")
     parser.add_argument("--readme", help="a file with the two marks that the section goes between")
     arguments = parser.parse_args()
     with open(arguments.figures, encoding="utf-8") as file:
@@ -243,9 +255,12 @@ def main():
             file.write(picture.draw(figures, [OWN, *figures.peers], shown_name, mark))
     if arguments.table:
         with open(arguments.table, "w", encoding="utf-8") as file:
-            file.write(text(figures))
+            file.write(summary(figures))
+    if arguments.details:
+        with open(arguments.details, "w", encoding="utf-8") as file:
+            file.write(details(figures))
     if arguments.readme:
-        fill_in(arguments.readme, "![Operations a second of each store](tools/bench/peers.svg)\n\n" + text(figures))
+        fill_in(arguments.readme, "![Operations a second of each store](tools/bench/peers.svg)\n\n" + summary(figures))
     print(table(figures))
     print("\n".join(required(figures)))
 
