@@ -141,6 +141,7 @@ static int look_or_claim(struct request *request, struct hf__claim *claim) {
             continue;
         if (result != HF_END || !claim->fill || HF_PLANTED(FILL_UNREAD))
             return result;
+        HF_POINT("fill:granted");
         result = look(request); /* the last holder may have stored it just before the claim */
         if (result != HF_END)
             hf__fill_release(claim);

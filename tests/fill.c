@@ -209,6 +209,7 @@ static void own_key(void) {
 }
 
 static hf_store *interrupted;
+static const char *handled_at;
 static unsigned handled;
 
 /* As a signal handler would that came when the lock was just taken. */
@@ -216,7 +217,7 @@ static void fill_again(const char *point) {
     struct hf_fill_options options = HF_FILL_INIT;
     char value[8];
     options.wait_ms = 2000;
-    if (strcmp(point, "fill:claimed") != 0)
+    if (strcmp(point, handled_at) != 0)
         return;
     hf__point_hook = NULL;
     handled++;
@@ -226,10 +227,15 @@ static void fill_again(const char *point) {
 
 static void handler(void) {
     char value[8];
+    static const char *const points[] = {"fill:claimed", "fill:granted"};
     interrupted = check_create("handler", check_small_store(0));
-    hf__point_hook = fill_again;
-    CHECK_RC(hf_get_or_fill(interrupted, "k", 1, value, sizeof value, NULL, NULL, compute_inner, "v", NULL), HF_OK);
-    CHECK_EQ(handled, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        handled_at = points[i];
+        hf__point_hook = fill_again;
+        CHECK_RC(hf_get_or_fill(interrupted, "k", 1, value, sizeof value, NULL, NULL, compute_inner, "v", NULL), HF_OK);
+        CHECK_EQ(handled, i + 1);
+        CHECK_RC(hf_delete(interrupted, "k", 1, 0), HF_OK);
+    }
     CHECK_RC(hf_close(&interrupted), HF_OK);
 }
 
