@@ -54,8 +54,8 @@ static int make_file(const char *path, uint64_t size, struct mapped *map) {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return failed("cannot make their file");
-    if (hf__pages_fit(fd, size))
-        hf__pages_gather(fd, size);
+    if (size <= SIZE_MAX && hf__pages_fit(fd, (size_t)size))
+        hf__pages_gather(fd, (size_t)size);
     int error = posix_fallocate(fd, 0, (off_t)size);
     close(fd);
     errno = error;
