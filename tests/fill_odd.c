@@ -71,9 +71,9 @@ static int fill_it(void *store) {
     return 0;
 }
 
-static int ask_k(void *result, const void *key, size_t key_len, struct hf_fill *fill) {
+static int ask_k(void *store, const void *key, size_t key_len, struct hf_fill *fill) {
     (void)key, (void)key_len;
-    check_run(lock_of_k_held, result);
+    check_run(lock_of_k_held, store);
     fill->value = "value";
     fill->value_len = 5;
     return HF_OK;
