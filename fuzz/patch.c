@@ -25,7 +25,7 @@ static uint64_t word_at(const struct image *image, uint8_t area, uint32_t index)
     uint32_t thing = index % 256, word = index / 256;
     uint64_t stripe = geometry->stripes_at + thing % geometry->stripes * sizeof(struct hf__stripe);
     uint64_t buckets = (uint64_t)geometry->stripes * geometry->buckets;
-    uint64_t maps = geometry->maps_at + thing % geometry->stripes * 16 * image->region.map_words;
+    uint64_t maps = geometry->maps_at + thing % geometry->stripes * image->region.map_words * sizeof(struct hf__map);
     switch (area) {
     case PATCH_STRIPE: return stripe + offsetof(struct hf__stripe, next_stamp) + word % 16 * 8;
     case PATCH_RECORD: return stripe + offsetof(struct hf__stripe, record) + word % 4 * 8;
@@ -33,8 +33,8 @@ static uint64_t word_at(const struct image *image, uint8_t area, uint32_t index)
     case PATCH_SLOT: return geometry->index_at + index % (buckets * HF__SLOTS) / HF__SLOTS * HF__LINE +
                             index % (buckets * HF__SLOTS) % HF__SLOTS * 8;
     case PATCH_CONTROL: return geometry->index_at + (index % buckets + 1) * HF__LINE - 8;
-    case PATCH_USED: return maps + word % image->region.map_words * 8;
-    case PATCH_FIRST: return maps + (image->region.map_words + word % image->region.map_words) * 8;
+    case PATCH_USED: return maps + word % image->region.map_words * sizeof(struct hf__map);
+    case PATCH_FIRST: return maps + word % image->region.map_words * sizeof(struct hf__map) + offsetof(struct hf__map, first);
     case PATCH_ENTRY: return entry_at(image, thing) + word % 5 * 8;
     case PATCH_BODY: return entry_at(image, thing) + sizeof(struct hf__entry) + word * 8;
     case PATCH_RING: return HF__RING_AT + thing % HF__RING * sizeof(struct hf__verdict) + word % 6 * 8;

@@ -53,6 +53,10 @@ static inline void hf__count(uint64_t *at, uint64_t by) {
     hf__store(at, hf__load(at) + by);
 }
 
+static inline void hf__count32(uint32_t *at, uint32_t by) {
+    hf__store32(at, hf__load32(at) + by);
+}
+
 /* Stores `value` if *at still is `expected`; whether it did. */
 static inline bool hf__swap_if(uint64_t *at, uint64_t expected, uint64_t value) {
     return __atomic_compare_exchange_n(at, &expected, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
@@ -145,6 +149,17 @@ static inline void hf__relax(void) {
 static inline void hf__fetch(const void *at) {
     __builtin_prefetch(at);
     __asm__ volatile("");
+}
+
+/* ... and for who will write to it: a line that is fetched to be read, from a processor that has changed it, is asked for a
+ * second time by the first store. gcc knows the instruction only on request. */
+static inline void hf__fetch_own(const void *at) {
+#ifdef __x86_64__
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
+#else
+    __builtin_prefetch(at, 1);
+    __asm__ volatile("");
+#endif
 }
 
 /* From this size on memcpy may use non-temporal stores, which a release store does not order. */

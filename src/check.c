@@ -127,11 +127,11 @@ static void check_overflow(struct checker *checker) {
 static void check_counters(struct checker *checker) {
     const struct hf__region *region = checker->region;
     const struct hf__stripe *header = checker->header;
-    const uint64_t *used = hf__used_map(region, checker->stripe), *first = hf__first_map(region, checker->stripe);
+    const struct hf__map *map = hf__map_at(region, checker->stripe);
     uint64_t blocks = 0, entries = 0;
     for (uint64_t i = 0; i < region->map_words; i++) {
-        blocks += (uint64_t)__builtin_popcountll(used[i]);
-        entries += (uint64_t)__builtin_popcountll(first[i]);
+        blocks += (uint64_t)__builtin_popcountll(map[i].used);
+        entries += (uint64_t)__builtin_popcountll(map[i].first);
     }
     if (blocks != checker->blocks)
         found(checker, HF_I8_USED, hf__first_block(region, checker->stripe));

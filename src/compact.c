@@ -27,7 +27,7 @@ struct stripe {
 };
 
 static uint32_t free_blocks(const struct stripe *stripe) {
-    return stripe->region->geometry.blocks - (uint32_t)stripe->header->used_blocks;
+    return stripe->region->geometry.blocks - stripe->header->used_blocks;
 }
 
 /* False: it was not too large. */

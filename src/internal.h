@@ -184,6 +184,9 @@ struct hf__range {
 uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words, struct hf__range avoid);
 uint32_t hf__small_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
                         struct hf__range avoid);
+/* The next search begins at the hole that was just made: its lines are still in the processor's cache. No reader pays for that:
+ * who is reading what was there has to read again anyway. */
+void hf__search_from(const struct hf__region *region, uint32_t stripe, uint32_t at);
 void hf__fetch_room(const struct hf__region *region, uint32_t stripe); /* starts to fetch the next hole; no lock needed */
 struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe);
 void hf__mark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
@@ -201,12 +204,12 @@ static inline void hf__step(struct hf__stripe *stripe, enum hf__step step) {
     HF_POINT(hf_step_name(step));
 }
 
-/* Starts to fetch what a write will touch first: a write that waits for one line after the other takes twice as long. */
+/* Starts to fetch what a write will touch first: a write that waits for one line after the other takes twice as long. Of the
+ * header the lines that every write changes. */
 static inline void hf__fetch_place(const struct hf__region *region, const struct hf__place *place) {
     const char *header = (const char *)hf__stripe_at(region, place->stripe);
-#pragma GCC unroll 5
-    for (uint32_t line = 0; line < sizeof(struct hf__stripe) / HF__LINE; line++)
-        hf__fetch(header + line * HF__LINE);
+    hf__fetch_own(header);
+    hf__fetch_own(header + offsetof(struct hf__stripe, record));
     hf__fetch(hf__bucket_at(region, place->stripe, place->home));
 }
 

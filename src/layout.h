@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define HF__MAGIC "Holdfast"
-#define HF__FORMAT 1u
+#define HF__FORMAT 2u
 #define HF__PAGE 4096u
 #define HF__LINE 64u
 
@@ -146,20 +146,19 @@ struct hf__record {
     uint32_t slot;      /* of the store; HF__NO_SLOT until it is found      */
     uint64_t key_hash;
     uint64_t new_block; /* block + 1 the slot will name; 0: it will be empty; HF__NO_BLOCK until it is known */
-    uint64_t reserved[4];
 };
-static_assert(sizeof(struct hf__record) == 64, "one line");
+static_assert(sizeof(struct hf__record) == 32, "half a line");
 #define HF__NO_SLOT UINT32_MAX
 #define HF__NO_BLOCK UINT64_MAX
 #define HF__STAMP_LIMIT (1ull << 62) /* no stamp was ever so large: one a microsecond for 146,000 years */
 
 /*
  *   0   mutex, and who waits for a change
- *   64  record
- *   128 state, changed by every write
+ *   64  record, and what every write changes: a replace of an entry of this size needs no other line of these
+ *   128 state
  *   192 counters
  *
- * All but `next_stamp` of the state can be rebuilt from the slots; cursor, hands, `sweep` and `lap_expiry` are hints:
+ * All but `next_stamp` of the state can be rebuilt from the slots; cursors, hands, `sweep` and `lap_expiry` are hints:
  * any value will do.
  */
 struct hf__stripe {
@@ -171,50 +170,51 @@ struct hf__stripe {
         };
         unsigned char mutex_line[HF__LINE];
     };
+
     struct hf__record record;
-
-    uint64_t next_stamp;  /* above every stamp and version in the stripe; stored before it is used */
-    uint64_t entries;
-    uint64_t used_blocks;
-    uint64_t next_expiry; /* no entry expires before this moment; UINT64_MAX: none expires          */
-    uint32_t largest;     /* blocks of the largest entry, or more                                   */
-    uint32_t reserve_at;  /* store mode: a free run that is kept as large as the largest entry      */
-    uint32_t reserve_len;
-    uint32_t cursor;      /* where the search for a hole begins                                     */
-    uint32_t hand;        /* cache mode: where the clock stands                                     */
-    uint32_t backwards;   /* store mode: 1 while the reserve travels to lower blocks                */
-    uint32_t quarantined; /* 1: could not be repaired                                               */
-    uint32_t change;      /* grows with every change of a key                                       */
-
+    uint64_t next_stamp; /* above every stamp and version in the stripe; stored before it is used */
     uint64_t puts;
+    uint32_t entries;
+    uint32_t used_blocks;
+    uint32_t cursor; /* where the search for a hole begins    */
+    uint32_t change; /* grows with every change of a key      */
+
+    uint64_t next_expiry;    /* no entry expires before this moment; UINT64_MAX: none expires                         */
+    uint64_t newest_dropped; /* no entry of a later version was ever dropped to make room, or repaired away (guard.c) */
+    uint64_t lap_expiry;     /* the first expiry seen since the sweep looked at the first bucket                      */
+    uint32_t sweep;          /* the bucket that is looked at next for expired entries                                 */
+    uint32_t largest;        /* blocks of the largest entry, or more                                                  */
+    uint32_t reserve_at;     /* store mode: a free run that is kept as large as the largest entry                     */
+    uint32_t reserve_len;
+    uint32_t backwards;      /* store mode: 1 while the reserve travels to lower blocks                               */
+    uint32_t hand;           /* cache mode: where the clock stands                                                    */
+    union {
+        uint32_t small_hand; /* cache mode: where the hand of the small ring stands                                   */
+        uint32_t loose;      /* store mode: 0: `largest` is not too large                                             */
+    };
+    uint32_t small_cursor;   /* where the search for a hole of the small ring begins                                  */
+    uint32_t quarantined;    /* 1: could not be repaired                                                              */
+    uint32_t filled;         /* 1: a fill lock was claimed for a key of this stripe; never 0 again                    */
+
     uint64_t deletes;
     uint64_t evictions;
+    uint64_t evictions_small; /* of the evictions: from the small ring                */
+    uint64_t evictions_slot;  /* ... because a key had no free slot                   */
     uint64_t expirations;
     uint64_t moves;
+    uint64_t promotions;      /* of the moves: from the small ring to the main region */
     uint64_t refusals;
+
     uint64_t recoveries;
     uint64_t dropped;
-
     uint64_t contended;
-    uint64_t newest_dropped;  /* no entry of a later version was ever dropped to make room, or repaired away (guard.c) */
-    uint64_t evictions_small; /* of the evictions: from the small ring                 */
-    uint64_t evictions_slot;  /* ... because a key had no free slot                    */
-    uint64_t promotions;      /* of the moves: from the small ring to the main region  */
-    union {
-        uint32_t small_hand;  /* cache mode: where the hand of the small ring stands   */
-        uint32_t loose;       /* store mode: 0: `largest` is not too large             */
-    };
-    uint32_t sweep;           /* the bucket that is looked at next for expired entries, ... */
-    uint64_t lap_expiry;      /* ... and the first expiry seen since it was the first one   */
-    uint32_t small_cursor;    /* where the search for a hole of the small ring begins       */
-    uint32_t filled;          /* 1: a fill lock was claimed for a key of this stripe; never 0 again */
 };
 static_assert(sizeof(pthread_mutex_t) + 2 * sizeof(uint32_t) <= HF__LINE, "the mutex and its waiters have a line of their own");
 #define HF__MUTEX_SIZE sizeof(pthread_mutex_t)
 #define HF__MUTEX_ALIGN alignof(pthread_mutex_t)
 static_assert(offsetof(struct hf__stripe, record) == 64, "line 1");
-static_assert(offsetof(struct hf__stripe, next_stamp) == 128, "line 2");
-static_assert(offsetof(struct hf__stripe, puts) == 192, "line 3");
+static_assert(offsetof(struct hf__stripe, next_expiry) == 128, "line 2");
+static_assert(offsetof(struct hf__stripe, deletes) == 192, "line 3");
 static_assert(sizeof(struct hf__stripe) == 320, "five lines");
 
 /* ---- Fill locks and tombs ------------------------------------------------------------------------------------------------ */
@@ -299,7 +299,15 @@ static_assert(sizeof(struct hf__bucket) == HF__LINE, "one line");
 #define HF__GHOST_ROUND (HF__LINE / sizeof(uint16_t)) /* each stripe has whole lines of them */
 static_assert(HF__GHOST_ROUND % HF__GHOST_WAYS == 0, "whole sets");
 
-/* ---- Block maps: for each stripe `used`, then `first` (the first block of an entry), one bit a block -------------------- */
+/* ---- Block maps: for each stripe an array of these, one bit a block ------------------------------------------------------- */
+
+/* In pairs, because who changes one word changes the other: a write touches one line for both. */
+struct hf__map {
+    uint64_t used;  /* the block belongs to an entry */
+    uint64_t first; /* ... and is its first          */
+};
+static_assert(sizeof(struct hf__map) == 16, "a pair");
+
 /* ---- Heap ---------------------------------------------------------------------------------------------------------------- */
 
 #define HF__BLOCK 32u

@@ -47,8 +47,7 @@ static void fetch_old(const struct hf__region *region, const struct hf__place *p
         return;
     uint32_t within = (uint32_t)(block - hf__first_block(region, place->stripe));
     hf__fetch(hf__entry_at(region, block));
-    hf__fetch(hf__used_map(region, place->stripe) + within / 64);
-    hf__fetch(hf__first_map(region, place->stripe) + within / 64);
+    hf__fetch_map(region, place->stripe, within);
 }
 
 static void prepare_chunk(struct many *many) {

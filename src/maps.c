@@ -3,47 +3,50 @@
  * them from the slots. Blocks count within the stripe. */
 #include "internal.h"
 
+#define APART (sizeof(struct hf__map) / sizeof(uint64_t)) /* words of the same map */
+
 /* `count` bits from `bit` on, at least one and all in one word. */
 static uint64_t mask_of(uint32_t bit, uint32_t count) {
     return ~0ull >> (64 - count) << bit;
 }
 
-/* The first bit in [from, limit) that is set in `map` after every word was xored with `flip`; limit if there is none. */
-static uint32_t next_bit(const uint64_t *map, uint64_t flip, uint32_t from, uint32_t limit) {
+/* The first bit in [from, limit) that is set in one of the two maps, whose first word stands at `words`, after every word was
+ * xored with `flip`; limit if there is none. */
+static uint32_t next_bit(const uint64_t *words, uint64_t flip, uint32_t from, uint32_t limit) {
     if (from >= limit)
         return limit;
     uint32_t index = from / 64;
-    uint64_t word = (map[index] ^ flip) & ~0ull << from % 64;
+    uint64_t word = (words[index * APART] ^ flip) & ~0ull << from % 64;
     while (word == 0) {
         if (++index * 64 >= limit)
             return limit;
-        word = map[index] ^ flip;
+        word = words[index * APART] ^ flip;
     }
     uint32_t bit = index * 64 + (uint32_t)__builtin_ctzll(word);
     return bit < limit ? bit : limit;
 }
 
 uint32_t hf__next_used(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit) {
-    return next_bit(hf__used_map(region, stripe), 0, from, limit);
+    return next_bit(&hf__map_at(region, stripe)->used, 0, from, limit);
 }
 
 uint32_t hf__next_free(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit) {
-    return next_bit(hf__used_map(region, stripe), ~0ull, from, limit);
+    return next_bit(&hf__map_at(region, stripe)->used, ~0ull, from, limit);
 }
 
 uint32_t hf__next_entry(const struct hf__region *region, uint32_t stripe, uint32_t from, uint32_t limit) {
-    return next_bit(hf__first_map(region, stripe), 0, from, limit);
+    return next_bit(&hf__map_at(region, stripe)->first, 0, from, limit);
 }
 
 /* The last entry that begins before a block; HF__NONE if there is none. */
 uint32_t hf__previous_entry(const struct hf__region *region, uint32_t stripe, uint32_t before) {
-    const uint64_t *map = hf__first_map(region, stripe);
+    const struct hf__map *map = hf__map_at(region, stripe);
     if (before == 0)
         return HF__NONE;
     uint32_t index = (before - 1) / 64, bit = (before - 1) % 64;
-    uint64_t word = map[index] & ~0ull >> (63 - bit);
+    uint64_t word = map[index].first & ~0ull >> (63 - bit);
     while (word == 0 && index > 0)
-        word = map[--index];
+        word = map[--index].first;
     return word ? index * 64 + 63 - (uint32_t)__builtin_clzll(word) : HF__NONE;
 }
 
@@ -68,7 +71,7 @@ static uint32_t hole_between(const struct hf__region *region, uint32_t stripe, u
 
 /* Whether the run is free and lies within one word of the map, as most do. */
 static bool fits_at(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks, struct hf__range avoid) {
-    return at % 64 + blocks <= 64 && (hf__used_map(region, stripe)[at / 64] & mask_of(at % 64, blocks)) == 0 &&
+    return at % 64 + blocks <= 64 && (hf__map_at(region, stripe)[at / 64].used & mask_of(at % 64, blocks)) == 0 &&
            (!(at < avoid.at + avoid.len && avoid.at < at + blocks) || HF_PLANTED(RESERVE_TAKEN));
 }
 
@@ -104,14 +107,22 @@ uint32_t hf__small_hole(const struct hf__region *region, uint32_t stripe, uint32
     return next_fit(region, stripe, blocks, words, avoid, part, &hf__stripe_at(region, stripe)->small_cursor);
 }
 
+void hf__search_from(const struct hf__region *region, uint32_t stripe, uint32_t at) {
+    struct hf__stripe *header = hf__stripe_at(region, stripe);
+    if (at < region->geometry.small_blocks)
+        header->small_cursor = at;
+    else
+        hf__store32(&header->cursor, at);
+}
+
 void hf__fetch_room(const struct hf__region *region, uint32_t stripe) {
     uint32_t cursor = hf__load32(&hf__stripe_at(region, stripe)->cursor);
     if (cursor >= region->geometry.blocks)
         return;
-    hf__fetch_maps(region, stripe, cursor);
+    hf__fetch_map(region, stripe, cursor);
     const char *entry = (const char *)hf__entry_at(region, hf__first_block(region, stripe) + cursor);
     for (uint32_t line = 0; line < 3; line++)
-        hf__fetch(entry + line * HF__LINE);
+        hf__fetch_own(entry + line * HF__LINE);
 }
 
 struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe) {
@@ -130,19 +141,19 @@ bool hf__all_free(const struct hf__region *region, uint32_t stripe, uint32_t at,
     return hf__next_used(region, stripe, at, at + blocks) == at + blocks;
 }
 
-static void fill(uint64_t *map, uint32_t at, uint32_t blocks, bool set) {
+static void fill(struct hf__map *map, uint32_t at, uint32_t blocks, bool set) {
     while (blocks > 0) {
         uint32_t bit = at % 64, count = blocks < 64 - bit ? blocks : 64 - bit;
-        uint64_t mask = mask_of(bit, count), word = map[at / 64];
-        map[at / 64] = set ? word | mask : word & ~mask;
+        uint64_t mask = mask_of(bit, count), word = map[at / 64].used;
+        map[at / 64].used = set ? word | mask : word & ~mask;
         at += count;
         blocks -= count;
     }
 }
 
 /* Most runs do not cross a word. */
-static inline void fill_run(uint64_t *map, uint32_t at, uint32_t blocks, bool set) {
-    uint64_t *word = &map[at / 64];
+static inline void fill_run(struct hf__map *map, uint32_t at, uint32_t blocks, bool set) {
+    uint64_t *word = &map[at / 64].used;
     if (hf__usual(at % 64 + blocks <= 64))
         *word = set ? *word | mask_of(at % 64, blocks) : *word & ~mask_of(at % 64, blocks);
     else
@@ -150,25 +161,26 @@ static inline void fill_run(uint64_t *map, uint32_t at, uint32_t blocks, bool se
 }
 
 void hf__mark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks) {
-    fill_run(hf__used_map(region, stripe), at, blocks, true);
-    hf__first_map(region, stripe)[at / 64] |= 1ull << at % 64;
-    hf__count(&hf__stripe_at(region, stripe)->used_blocks, blocks);
+    struct hf__map *map = hf__map_at(region, stripe);
+    fill_run(map, at, blocks, true);
+    map[at / 64].first |= 1ull << at % 64;
+    hf__count32(&hf__stripe_at(region, stripe)->used_blocks, blocks);
 }
 
 /* Marks a run that is wholly free; else false, and nothing is marked. For recovery, which counts by itself. */
 bool hf__claim(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks) {
-    uint64_t *used = hf__used_map(region, stripe), *first = hf__first_map(region, stripe);
+    struct hf__map *map = hf__map_at(region, stripe);
     if (at % 64 + blocks <= 64) { /* most do not cross a word */
         uint64_t mask = mask_of(at % 64, blocks);
-        if (used[at / 64] & mask)
+        if (map[at / 64].used & mask)
             return false;
-        used[at / 64] |= mask;
+        map[at / 64].used |= mask;
     } else {
         if (at + blocks > region->geometry.blocks || !hf__all_free(region, stripe, at, blocks))
             return false;
-        fill(used, at, blocks, true);
+        fill(map, at, blocks, true);
     }
-    first[at / 64] |= 1ull << at % 64;
+    map[at / 64].first |= 1ull << at % 64;
     return true;
 }
 
@@ -184,9 +196,10 @@ static void widen_reserve(struct hf__stripe *header, uint32_t at, uint32_t block
 
 void hf__unmark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks) {
     struct hf__stripe *header = hf__stripe_at(region, stripe);
-    fill_run(hf__used_map(region, stripe), at, blocks, false);
-    hf__first_map(region, stripe)[at / 64] &= ~(1ull << at % 64);
-    hf__count(&header->used_blocks, 0 - (uint64_t)blocks);
+    struct hf__map *map = hf__map_at(region, stripe);
+    fill_run(map, at, blocks, false);
+    map[at / 64].first &= ~(1ull << at % 64);
+    hf__count32(&header->used_blocks, 0 - blocks);
     if (!region->evicts)
         widen_reserve(header, at, blocks);
 }

@@ -23,9 +23,8 @@ struct recovery {
     struct hf__stripe *header;
     uint32_t stripe;
     enum hf__recover_how how;
-    uint32_t dropped;
-    uint64_t entries, blocks, highest, next_expiry;
-    uint32_t largest;
+    uint32_t dropped, entries, blocks, largest;
+    uint64_t highest, next_expiry;
 };
 
 static bool sound(const struct recovery *recovery, const struct hf__spot *spot) {
@@ -154,7 +153,7 @@ static void drop_older(struct recovery *recovery, uint32_t slot) {
 static void clear_derived(struct recovery *recovery) {
     const struct hf__region *region = recovery->region;
     if (!HF_PLANTED(MAP_TRUSTED))
-        memset(hf__used_map(region, recovery->stripe), 0, 2 * region->map_words * sizeof(uint64_t));
+        memset(hf__map_at(region, recovery->stripe), 0, region->map_words * sizeof(struct hf__map));
     for (uint32_t i = 0; i < region->geometry.buckets; i++) {
         uint64_t *control = &hf__bucket_at(region, recovery->stripe, i)->control;
         hf__store(control, HF_PLANTED(OVERFLOW_ZEROED) ? 0 : hf__load(control) & 0xffffffff);
@@ -268,8 +267,8 @@ static void store_counters(const struct recovery *recovery) {
     bool believed = above && header->next_stamp < BELIEVED;
     bool jump = recovery->how == HF__RECOVER_VERIFY && !HF_PLANTED(NO_JUMP);
     header->next_stamp = (believed ? header->next_stamp : recovery->highest + 1) + (jump ? CRASH_JUMP : 0);
-    hf__store(&header->entries, recovery->entries);
-    hf__store(&header->used_blocks, recovery->blocks);
+    hf__store32(&header->entries, recovery->entries);
+    hf__store32(&header->used_blocks, recovery->blocks);
     header->next_expiry = recovery->next_expiry;
     header->largest = recovery->largest;
     hf__store32(&header->cursor, header->cursor < geometry->blocks ? header->cursor : 0);
@@ -291,12 +290,11 @@ static void store_counters(const struct recovery *recovery) {
 
 /* What can be seen without reading the entries again: the maps agree with the counts. */
 static bool verified(const struct recovery *recovery) {
-    const uint64_t *used = hf__used_map(recovery->region, recovery->stripe);
-    const uint64_t *first = hf__first_map(recovery->region, recovery->stripe);
+    const struct hf__map *map = hf__map_at(recovery->region, recovery->stripe);
     uint64_t blocks = 0, entries = 0;
     for (uint64_t i = 0; i < recovery->region->map_words; i++) {
-        blocks += (uint64_t)__builtin_popcountll(used[i]);
-        entries += (uint64_t)__builtin_popcountll(first[i]);
+        blocks += (uint64_t)__builtin_popcountll(map[i].used);
+        entries += (uint64_t)__builtin_popcountll(map[i].first);
     }
     return blocks == recovery->blocks && entries == recovery->entries;
 }

@@ -21,7 +21,7 @@ struct hf__region {
     uint64_t seed;
     uint64_t store_id;
     uint64_t created_ms;
-    uint32_t map_words;     /* of one map of one stripe                                             */
+    uint32_t map_words;     /* of each of the two maps of one stripe                                */
     uint32_t probes;        /* buckets a key may lie behind its home                                */
     bool mapped_writable;
     bool writable;          /* ... and not in a child in another PID namespace                      */
@@ -90,12 +90,8 @@ static inline uint32_t hf__slots_of_stripe(const struct hf__region *region) {
     return region->geometry.buckets * HF__SLOTS;
 }
 
-static inline uint64_t *hf__used_map(const struct hf__region *region, uint32_t stripe) {
-    return (uint64_t *)(void *)(region->base + region->geometry.maps_at) + (uint64_t)stripe * 2 * region->map_words;
-}
-
-static inline uint64_t *hf__first_map(const struct hf__region *region, uint32_t stripe) {
-    return hf__used_map(region, stripe) + region->map_words;
+static inline struct hf__map *hf__map_at(const struct hf__region *region, uint32_t stripe) {
+    return (struct hf__map *)(void *)(region->base + region->geometry.maps_at) + (uint64_t)stripe * region->map_words;
 }
 
 /* The tags of a stripe, if the store has any. */
@@ -112,10 +108,8 @@ static inline uint64_t hf__first_block(const struct hf__region *region, uint32_t
     return (uint64_t)stripe * region->geometry.blocks;
 }
 
-static inline void hf__fetch_maps(const struct hf__region *region, uint32_t stripe, uint32_t block) {
-    const uint64_t *used = hf__used_map(region, stripe) + block / 64;
-    hf__fetch(used);
-    hf__fetch(used + region->map_words);
+static inline void hf__fetch_map(const struct hf__region *region, uint32_t stripe, uint32_t block) {
+    hf__fetch_own(hf__map_at(region, stripe) + block / 64);
 }
 
 /* ---- Slot words ---- */

@@ -99,6 +99,6 @@ int hf_count(hf_store *store, uint64_t *count) {
         return hf__fail(HF_ERR_ARGUMENT, "hf_count needs a store and a place for the count");
     *count = 0;
     for (uint32_t stripe = 0; stripe < store->region->geometry.stripes; stripe++)
-        *count += hf__load(&hf__stripe_at(store->region, stripe)->entries);
+        *count += hf__load32(&hf__stripe_at(store->region, stripe)->entries);
     return HF_OK;
 }

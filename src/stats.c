@@ -44,8 +44,8 @@ int hf_info(hf_store *store, struct hf_info *theirs) {
 }
 
 static void add(const struct hf__region *region, const struct hf__stripe *header, struct hf_stats *stats) {
-    uint64_t used = hf__load(&header->used_blocks);
-    stats->entries += hf__load(&header->entries);
+    uint64_t used = hf__load32(&header->used_blocks);
+    stats->entries += hf__load32(&header->entries);
     stats->used_bytes += used * HF__BLOCK;
     stats->free_bytes += (region->geometry.blocks - used) * HF__BLOCK;
     stats->puts += hf__load(&header->puts);

@@ -154,11 +154,13 @@ static void publish(struct hf__write *write, uint64_t word, uint32_t blocks) {
     if (HF_PLANTED(RECORD_LATE))
         hf__publish32(&write->stripe->record.operation, write->operation);
     if (!insert && !HF_PLANTED(NO_FREE) && !HF_PLANTED(FREE_FIRST)) {
-        hf__unmark(region, stripe, hf__within(region, stripe, &spot->view), spot->view.blocks);
+        uint32_t at = hf__within(region, stripe, &spot->view);
+        hf__unmark(region, stripe, at, spot->view.blocks);
+        hf__search_from(region, stripe, at);
         hf__loosen(write->stripe, region, spot->view.blocks, blocks);
         hf__step(write->stripe, HF__STEP_FREED);
     }
-    hf__count(&write->stripe->entries, insert);
+    hf__count32(&write->stripe->entries, insert);
     hf__count(&write->stripe->puts, 1);
     hf__changed(region, stripe, hf__bit_of(write->place.hash));
 }
@@ -205,6 +207,7 @@ int hf__write_content(struct hf__write *write, const struct hf__content *content
 void hf__write_delete(struct hf__write *write) {
     write->stripe->record.new_block = 0;
     hf__unlink(write->region, &write->place, &write->spot, HF__STEP_PUBLISHED);
+    hf__search_from(write->region, write->place.stripe, hf__within(write->region, write->place.stripe, &write->spot.view));
     hf__count(&write->stripe->deletes, 1);
     hf__step(write->stripe, HF__STEP_COUNTED);
 }

@@ -15,7 +15,7 @@ static bool holds_key(const struct hf__region *region, const struct hf__place *p
                       size_t key_len, struct hf__view *view) {
     if (!hf__block_of(region, place->stripe, word, &view->block))
         return false;
-    hf__fetch_maps(region, place->stripe, hf__within(region, place->stripe, view)); /* where its blocks will be freed */
+    hf__fetch_map(region, place->stripe, hf__within(region, place->stripe, view)); /* where its blocks will be freed */
     view->entry = hf__entry_at(region, view->block);
     return hf__view_header(region, place->stripe, word, view) && view->key_len == key_len &&
            hf__same_bytes(view->key, key, key_len);
@@ -102,7 +102,7 @@ void hf__unlink(const struct hf__region *region, const struct hf__place *place, 
     hf__unmark(region, place->stripe, hf__within(region, place->stripe, &spot->view), spot->view.blocks);
     hf__loosen(header, region, spot->view.blocks, 0);
     hf__step(header, emptied == HF__STEP_PUBLISHED ? HF__STEP_FREED : HF__STEP_DROP_FREE);
-    hf__count(&header->entries, ~0ull);
+    hf__count32(&header->entries, UINT32_MAX);
     hf__changed(region, place->stripe, hf__bit_of(place->hash));
 }
 

@@ -352,8 +352,8 @@ static void repair_with_damage(const char *point, uint64_t *word, int expected) 
 
 static void damaged_meanwhile(void) {
     make_store(1000);
-    repair_with_damage("recover:3", hf__used_map(store->region, 0), HF_ERR_QUARANTINED);
-    repair_with_damage("recover:3", hf__first_map(store->region, 0), HF_ERR_QUARANTINED);
+    repair_with_damage("recover:3", &hf__map_at(store->region, 0)->used, HF_ERR_QUARANTINED);
+    repair_with_damage("recover:3", &hf__map_at(store->region, 0)->first, HF_ERR_QUARANTINED);
     repair_with_damage("recover:logged", &hf__bucket_at(store->region, 0, 0)->control, HF_ERR_QUARANTINED);
     CHECK_RC(hf_close(&store), HF_OK);
 }

@@ -131,15 +131,15 @@ static void in_the_way(void) {
 }
 
 static void used_but_free(void) {
-    hf__used_map(region(), 0)[0] ^= 1ull << 63;
+    hf__map_at(region(), 0)->used ^= 1ull << 63;
 }
 
 static void free_but_used(void) {
-    hf__used_map(region(), 0)[0] ^= 2ull << spot_of('c').view.block;
+    hf__map_at(region(), 0)->used ^= 2ull << spot_of('c').view.block;
 }
 
 static void no_first(void) {
-    hf__first_map(region(), 0)[0] ^= 1ull << spot_of('c').view.block;
+    hf__map_at(region(), 0)->first ^= 1ull << spot_of('c').view.block;
 }
 
 static void overcounted(void) {

@@ -289,7 +289,7 @@ static void unowned_blocks(void) {
         CHECK_RC(put_blocks(key, 2, 0), HF_OK);
         CHECK(has(key)); /* else the hand would look no further than the first one */
     }
-    hf__used_map(store->region, 0)[1] |= 1ull << 63;
+    hf__map_at(store->region, 0)[1].used |= 1ull << 63;
     header()->hand = BLOCKS - 8;
     header()->cursor = 0;
     for (unsigned i = 0; i < 40; i++) {
@@ -297,8 +297,8 @@ static void unowned_blocks(void) {
         int rc = put_blocks(key, 2 + i % 3, 0);
         CHECK(rc == HF_OK || rc == HF_ERR_FULL);
     }
-    memset(hf__used_map(store->region, 0), 0xff, BLOCKS / 8);
-    memset(hf__first_map(store->region, 0), 0, BLOCKS / 8);
+    for (unsigned i = 0; i < BLOCKS / 64; i++)
+        hf__map_at(store->region, 0)[i] = (struct hf__map){ .used = UINT64_MAX };
     for (unsigned i = 0; i < 40; i++) {
         snprintf(key, sizeof key, "more-%u", i);
         int rc = put_blocks(key, 2 + i % 3, 0);

@@ -126,6 +126,7 @@ static hf_store *obtain_store(struct place *place, uint64_t entries) {
     options.mode = strcmp(asked.mode, "cache") == 0 ? HF_MODE_CACHE : HF_MODE_STORE;
     options.entries = entries;
     options.entry_size = (uint32_t)(((asked.key_size + 7) & ~UINT64_C(7)) + asked.value_size);
+    options.max_value = (uint32_t)asked.value_size;
     options.stripes = (uint32_t)asked.stripes;
     int result = try_open_store(&store, place->path, &options);
     place->made = result == HF_OK;

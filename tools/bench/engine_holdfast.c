@@ -22,6 +22,7 @@ static int create(const char *path, const struct bench_config *config) {
     options.flags = HF_CREATE | HF_EXCLUSIVE;
     options.entries = config->entries;
     options.entry_size = ((config->key_size + 7) & ~7u) + config->value_size;
+    options.max_value = config->value_size;
     int result = hf_open(&store, path, &options);
     if (result != HF_OK)
         return failed(result);

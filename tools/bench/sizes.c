@@ -38,6 +38,7 @@ static int make_store(struct sized *sized, uint64_t entries, uint32_t mode) {
     options.mode = mode;
     options.entries = entries;
     options.entry_size = (uint32_t)(((sized->ask->key_size + 7) & ~UINT64_C(7)) + sized->ask->value_size);
+    options.max_value = (uint32_t)sized->ask->value_size;
     sized->info = (struct hf_info)HF_INFO_INIT;
     sized->result = hf_open(&sized->store, sized->path, &options);
     if (sized->result == HF_OK)
