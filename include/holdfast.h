@@ -270,8 +270,8 @@ typedef void hf_log_fn(void *context, const struct hf_recovery *recovery);
  * entry_size  bytes of key (rounded up to a multiple of 8) and value of a typical entry, the B of guarantee I. 0: as large as
  *             capacity and entries allow if both are given, else 128.
  * max_value   bytes of the largest value, up to HF_VALUE_MAX. 0: capacity / 1024, but at least 4 KiB and entry_size and at most
- *             512 KiB. Every stripe has room for 12 of them with the longest key, or 4 if `stripes` is given (mode cache: 1): tell
- *             it if yours are smaller, and there are more stripes, so that writers meet less often.
+ *             512 KiB. Every stripe has room for 12 of them with the longest key, or 4 if `stripes` is given (mode cache: 1).
+ *             Tell it if yours are smaller: then there are more stripes, and writers meet less often.
  * max_key     bytes of the longest key that can be put, up to HF_KEY_MAX. 0: HF_KEY_MAX. Only small stores gain by less.
  * stripes     a power of two up to HF_STRIPES_MAX. 0: as many as leave each 1,024 expected entries and room for 12 of the
  *             largest, at most 256 (more if they would exceed 8 MiB each).
