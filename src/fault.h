@@ -42,6 +42,7 @@
     X(NO_OWN_RELOAD,        "the own slot is not loaded again after room was made") \
     X(OWN_EVICTED,          "what depends on the old entry evicts it to have room for the new one") \
     X(EVICT_OWN,            "the entry that is being replaced is evicted to make room") \
+    X(HOLE_TRUSTED,         "the hole that was left last is not looked at before it is taken") \
     X(HANDS_TRUSTED,        "the hands of the clock and of the ring are not checked against the heap") \
     X(NONE_PROMOTED,        "what is read often leaves the small ring like everything else") \
     X(GHOSTS_IGNORED,       "a key that comes back soon is taken for a new one") \

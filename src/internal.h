@@ -184,10 +184,8 @@ struct hf__range {
 uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words, struct hf__range avoid);
 uint32_t hf__small_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
                         struct hf__range avoid);
-/* The next search begins at the hole that was just made: its lines are still in the processor's cache. No reader pays for that:
- * who is reading what was there has to read again anyway. */
-void hf__search_from(const struct hf__region *region, uint32_t stripe, uint32_t at);
-void hf__fetch_room(const struct hf__region *region, uint32_t stripe); /* starts to fetch the next hole; no lock needed */
+void hf__leave_hole(const struct hf__region *region, uint32_t stripe, const struct hf__view *view); /* where that entry was */
+void hf__fetch_room(const struct hf__region *region, uint32_t stripe, uint32_t blocks); /* starts to fetch one; no lock needed */
 struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe);
 void hf__mark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
 void hf__unmark(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks);
@@ -279,6 +277,7 @@ struct hf__write {
     struct hf__place place;
     const void *key;
     uint32_t key_len;
+    uint32_t blocks; /* that the entry will probably have; 0: not known */
     uint64_t now_ms; /* 0: not asked yet */
     enum hf_operation operation;
     struct hf__hold hold;

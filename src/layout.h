@@ -153,13 +153,13 @@ static_assert(sizeof(struct hf__record) == 32, "half a line");
 #define HF__STAMP_LIMIT (1ull << 62) /* no stamp was ever so large: one a microsecond for 146,000 years */
 
 /*
- *   0   mutex, and who waits for a change
+ *   0   mutex, who waits for a change, and the last hole
  *   64  record, and what every write changes: a replace of an entry of this size needs no other line of these
  *   128 state
  *   192 counters
  *
- * All but `next_stamp` of the state can be rebuilt from the slots; cursors, hands, `sweep` and `lap_expiry` are hints:
- * any value will do.
+ * All but `next_stamp` of the state can be rebuilt from the slots; the last hole, cursors, hands, `sweep` and `lap_expiry` are
+ * hints: any value will do.
  */
 struct hf__stripe {
     alignas(HF__LINE) union {
@@ -167,6 +167,8 @@ struct hf__stripe {
             pthread_mutex_t mutex;
             uint32_t waiters; /* bit 0: the whole store is watched; the others by hash: somebody waits for a key (wait.c) */
             uint32_t turn;    /* a futex: grows when a writer wakes those who wait for a key                              */
+            uint32_t hole_at; /* the hole that was left last ...                                                          */
+            uint32_t hole_len;
         };
         unsigned char mutex_line[HF__LINE];
     };
@@ -209,7 +211,7 @@ struct hf__stripe {
     uint64_t dropped;
     uint64_t contended;
 };
-static_assert(sizeof(pthread_mutex_t) + 2 * sizeof(uint32_t) <= HF__LINE, "the mutex and its waiters have a line of their own");
+static_assert(sizeof(pthread_mutex_t) + 4 * sizeof(uint32_t) <= HF__LINE, "the mutex and what is beside it: a line");
 #define HF__MUTEX_SIZE sizeof(pthread_mutex_t)
 #define HF__MUTEX_ALIGN alignof(pthread_mutex_t)
 static_assert(offsetof(struct hf__stripe, record) == 64, "line 1");

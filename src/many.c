@@ -102,7 +102,7 @@ static int put_one(struct many *many, struct group *group, uint32_t number) {
     write->key = many->asked[number].key;
     write->key_len = (uint32_t)many->asked[number].key_len;
     write->now_ms = 0;
-    hf__fetch_room(write->region, group->stripe);
+    hf__fetch_room(write->region, group->stripe, hf__blocks_for(write->key_len, request->put.content.len));
     hf__write_enter(write);
     if (HF_PLANTED(GROUP_RECORD_ONCE) && group->puts > 0)
         hf__record_clear(write->stripe);

@@ -69,18 +69,32 @@ static uint32_t hole_between(const struct hf__region *region, uint32_t stripe, u
     return HF__NONE;
 }
 
-/* Whether the run is free and lies within one word of the map, as most do. */
-static bool fits_at(const struct hf__region *region, uint32_t stripe, uint32_t at, uint32_t blocks, struct hf__range avoid) {
-    return at % 64 + blocks <= 64 && (hf__map_at(region, stripe)[at / 64].used & mask_of(at % 64, blocks)) == 0 &&
-           (!(at < avoid.at + avoid.len && avoid.at < at + blocks) || HF_PLANTED(RESERVE_TAKEN));
+static bool is_free(const struct hf__region *region, uint32_t stripe, struct hf__range run, struct hf__range avoid) {
+    if (run.at < avoid.at + avoid.len && avoid.at < run.at + run.len && !HF_PLANTED(RESERVE_TAKEN))
+        return false;
+    if (hf__usual(run.at % 64 + run.len <= 64))
+        return (hf__map_at(region, stripe)[run.at / 64].used & mask_of(run.at % 64, run.len)) == 0;
+    return hf__all_free(region, stripe, run.at, run.len);
+}
+
+/* The hole that was left last, if it is as long as wanted: its lines are still in the processor's cache. No reader pays for it:
+ * who is reading what was there has to read again anyway. Shorter entries do not get it: the rests would be of use to none. */
+static bool last_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, struct hf__range avoid,
+                      struct hf__range part, uint32_t *at) {
+    const struct hf__stripe *header = hf__stripe_at(region, stripe);
+    *at = header->hole_at;
+    return header->hole_len == blocks && *at - part.at < part.len && blocks <= part.at + part.len - *at &&
+           (is_free(region, stripe, (struct hf__range){ *at, blocks }, avoid) || HF_PLANTED(HOLE_TRUSTED));
 }
 
 /* Next fit in a part of the heap: from its cursor, over at most `words` words of the map and round its end. */
 static inline uint32_t next_fit(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
                                 struct hf__range avoid, struct hf__range part, uint32_t *cursor) {
-    uint32_t all = part.at + part.len, from = *cursor - part.at < part.len ? *cursor : part.at;
+    uint32_t all = part.at + part.len, from = *cursor - part.at < part.len ? *cursor : part.at, at;
     uint32_t span = words < part.len / 64 ? words * 64 : part.len;
-    uint32_t at = blocks <= all - from && fits_at(region, stripe, from, blocks, avoid) ? from : HF__NONE;
+    if (last_hole(region, stripe, blocks, avoid, part, &at))
+        return at;
+    at = blocks <= all - from && is_free(region, stripe, (struct hf__range){ from, blocks }, avoid) ? from : HF__NONE;
     if (!hf__usual(at != HF__NONE))
         at = hole_between(region, stripe, blocks, from, all - from < span ? all : from + span, avoid, all);
     if (at == HF__NONE && all - from < span)
@@ -107,20 +121,19 @@ uint32_t hf__small_hole(const struct hf__region *region, uint32_t stripe, uint32
     return next_fit(region, stripe, blocks, words, avoid, part, &hf__stripe_at(region, stripe)->small_cursor);
 }
 
-void hf__search_from(const struct hf__region *region, uint32_t stripe, uint32_t at) {
+void hf__leave_hole(const struct hf__region *region, uint32_t stripe, const struct hf__view *view) {
     struct hf__stripe *header = hf__stripe_at(region, stripe);
-    if (at < region->geometry.small_blocks)
-        header->small_cursor = at;
-    else
-        hf__store32(&header->cursor, at);
+    hf__store32(&header->hole_at, hf__within(region, stripe, view));
+    hf__store32(&header->hole_len, view->blocks);
 }
 
-void hf__fetch_room(const struct hf__region *region, uint32_t stripe) {
-    uint32_t cursor = hf__load32(&hf__stripe_at(region, stripe)->cursor);
-    if (cursor >= region->geometry.blocks)
+void hf__fetch_room(const struct hf__region *region, uint32_t stripe, uint32_t blocks) {
+    const struct hf__stripe *header = hf__stripe_at(region, stripe);
+    uint32_t at = hf__load32(hf__load32(&header->hole_len) == blocks ? &header->hole_at : &header->cursor);
+    if (at >= region->geometry.blocks)
         return;
-    hf__fetch_map(region, stripe, cursor);
-    const char *entry = (const char *)hf__entry_at(region, hf__first_block(region, stripe) + cursor);
+    hf__fetch_map(region, stripe, at);
+    const char *entry = (const char *)hf__entry_at(region, hf__first_block(region, stripe) + at);
     for (uint32_t line = 0; line < 3; line++)
         hf__fetch_own(entry + line * HF__LINE);
 }

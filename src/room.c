@@ -17,6 +17,15 @@ bool hf__due(const struct hf__stripe *header, uint64_t *now_ms) {
     return header->next_expiry != UINT64_MAX && hf__expired(header->next_expiry, now_ms);
 }
 
+/* The next search for a hole begins where one is about to be. */
+static void point_at(const struct hf__region *region, uint32_t stripe, uint32_t at) {
+    struct hf__stripe *header = hf__stripe_at(region, stripe);
+    if (at < region->geometry.small_blocks)
+        header->small_cursor = at;
+    else
+        hf__store32(&header->cursor, at);
+}
+
 /* Removes the expired entries of some slots but `own`; how many. *next becomes the first expiry of the others, if earlier. */
 uint32_t hf__expire_slots(const struct hf__region *region, uint32_t stripe, struct hf__range slots, uint32_t own,
                           uint64_t *now_ms, uint64_t *next) {
@@ -27,7 +36,7 @@ uint32_t hf__expire_slots(const struct hf__region *region, uint32_t stripe, stru
         if (!hf__spot_of_slot(region, stripe, slot, &spot, &place) || spot.view.expiry == 0)
             continue;
         if (slot != own && hf__expired(spot.view.expiry, now_ms)) {
-            hf__search_from(region, stripe, hf__within(region, stripe, &spot.view));
+            point_at(region, stripe, hf__within(region, stripe, &spot.view));
             hf__unlink(region, &place, &spot, HF__STEP_DROP);
             removed++;
         } else if (spot.view.expiry < *next) {

@@ -44,6 +44,7 @@ int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_o
     write->operation = operation;
     write->key = key;
     write->key_len = (uint32_t)key_len;
+    write->blocks = 0;
     write->now_ms = 0;
     write->place = hf__locate(store->region, hf__hash_key_here(store->region, key, key_len));
     write->stripe = hf__stripe_at(store->region, write->place.stripe);
@@ -66,7 +67,7 @@ void hf__write_leave(struct hf__write *write) {
 }
 
 int hf__write_lock(struct hf__write *write) {
-    hf__fetch_room(write->region, write->place.stripe);
+    hf__fetch_room(write->region, write->place.stripe, write->blocks);
     int result = hf__lock(write->store, write->place.stripe, write->store->timeout_ms, &write->hold);
     if (result != HF_OK)
         return hf__result(result);
@@ -154,9 +155,8 @@ static void publish(struct hf__write *write, uint64_t word, uint32_t blocks) {
     if (HF_PLANTED(RECORD_LATE))
         hf__publish32(&write->stripe->record.operation, write->operation);
     if (!insert && !HF_PLANTED(NO_FREE) && !HF_PLANTED(FREE_FIRST)) {
-        uint32_t at = hf__within(region, stripe, &spot->view);
-        hf__unmark(region, stripe, at, spot->view.blocks);
-        hf__search_from(region, stripe, at);
+        hf__unmark(region, stripe, hf__within(region, stripe, &spot->view), spot->view.blocks);
+        hf__leave_hole(region, stripe, &spot->view);
         hf__loosen(write->stripe, region, spot->view.blocks, blocks);
         hf__step(write->stripe, HF__STEP_FREED);
     }
@@ -207,7 +207,7 @@ int hf__write_content(struct hf__write *write, const struct hf__content *content
 void hf__write_delete(struct hf__write *write) {
     write->stripe->record.new_block = 0;
     hf__unlink(write->region, &write->place, &write->spot, HF__STEP_PUBLISHED);
-    hf__search_from(write->region, write->place.stripe, hf__within(write->region, write->place.stripe, &write->spot.view));
+    hf__leave_hole(write->region, write->place.stripe, &write->spot.view);
     hf__count(&write->stripe->deletes, 1);
     hf__step(write->stripe, HF__STEP_COUNTED);
 }
@@ -270,6 +270,7 @@ int hf__put_prepare(struct hf__write *write, struct hf__put *put, struct hf_stor
         return result;
     put->content = (struct hf__content){ .data = value, .len = (uint32_t)value_len, .flags = options.flags };
     put->content.body = hf__hash_body(write->place.hash, value, value_len);
+    write->blocks = hf__blocks_for(write->key_len, put->content.len);
     put->ttl_ms = options.ttl_ms;
     put->expires_ms = options.expires_ms;
     put->condition = options.condition;

@@ -262,8 +262,9 @@ static void scribble(void) {
     const struct hf__region *region = store->region;
     uint32_t stripe = (uint32_t)check_below(&seed, region->geometry.stripes);
     struct hf__stripe *header = hf__stripe_at(region, stripe);
-    uint32_t *hints[] = {&header->hand, &header->small_hand, &header->cursor, &header->small_cursor, &header->sweep};
-    uint32_t *hint = hints[check_below(&seed, 5)];
+    uint32_t *hints[] = {&header->hand,  &header->small_hand, &header->cursor, &header->small_cursor,
+                         &header->sweep, &header->hole_at,    &header->hole_len};
+    uint32_t *hint = hints[check_below(&seed, sizeof hints / sizeof *hints)];
     *hint = check_below(&seed, 2) ? (uint32_t)check_random(&seed) : (uint32_t)check_below(&seed, region->geometry.blocks + 2);
     for (unsigned i = 0; i < 8; i++) {
         uint64_t *slot = hf__slot_at(region, stripe * hf__slots_of_stripe(region) +

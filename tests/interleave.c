@@ -76,6 +76,7 @@ static void put_at(const char *key, uint32_t place) {
     unsigned char value[SIZE];
     value_make(value, SIZE, (uint64_t)key[0], key == subject ? ++sequence : 1);
     stripe()->cursor = place;
+    stripe()->hole_len = 0;
     struct hf_put_options options = HF_PUT_INIT;
     options.flags = (uint32_t)sequence;
     CHECK_RC(hf_put(store, key, 1, value, SIZE, &options, NULL), HF_OK);

@@ -58,6 +58,7 @@ plant CLOCK_UNBOUNDED clock ends
 plant FILL_STALE_IGNORED clock stale-while-filled
 plant VERSION_MOVED model --mode cache --operations 100000
 plant HANDS_TRUSTED evict scribbled
+plant HOLE_TRUSTED evict scribbled
 plant NONE_PROMOTED evict promoted
 plant GHOSTS_IGNORED evict zipf
 plant NO_OWN_RELOAD capacity mixed
