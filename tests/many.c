@@ -13,7 +13,7 @@
 
 const unsigned test_seconds = 120;
 
-enum { MOST = 1000, KEYS = 200, ROOM = 400, BIG = 20000, TIMEOUT_MS = 300 };
+enum { MOST = 1000, KEYS = 200, ROOM = 400, BIG = 20000, TIMEOUT_MS = 600 };
 
 static const size_t counts[] = {0, 1, 2, 15, 16, 17, 33, 63, 64, 65, 129, MOST};
 enum { COUNTS = sizeof counts / sizeof *counts };
