@@ -178,8 +178,8 @@ struct hf__stripe {
     uint64_t puts;
     uint32_t entries;
     uint32_t used_blocks;
-    uint32_t cursor; /* where the search for a hole begins    */
-    uint32_t change; /* grows with every change of a key      */
+    uint32_t cursor; /* where the search for a hole begins */
+    uint32_t change; /* grows with every change of a key   */
 
     uint64_t next_expiry;    /* no entry expires before this moment; UINT64_MAX: none expires                         */
     uint64_t newest_dropped; /* no entry of a later version was ever dropped to make room, or repaired away (guard.c) */

@@ -311,7 +311,7 @@ const struct command command_bench = {
              "(of get-many: a whole batch), so that reading the clock does not slow down the rest. Keys are drawn outside of\n"
              "the time measured.\n"
              "\n"
-             "--sizes makes one store after the other in /dev/shm and fills it. It takes the memory of the largest: 180 to 215\n"
+             "--sizes makes one store after the other in /dev/shm and fills it. It takes the memory of the largest: 180 to 220\n"
              "bytes an entry of the default sizes, which is 2 GB for 10000000.\n",
     .examples = "holdfast bench\n"
                 "holdfast bench --workload ycsb --value-size 1K --processes 4\n"
