@@ -43,6 +43,8 @@
     X(OWN_EVICTED,          "what depends on the old entry evicts it to have room for the new one") \
     X(EVICT_OWN,            "the entry that is being replaced is evicted to make room") \
     X(HOLE_TRUSTED,         "the hole that was left last is not looked at before it is taken") \
+    X(DRAFT_TRUSTED,        "what was written ahead is published whatever slot it was for") \
+    X(DRAFT_KEPT,           "what was written ahead in vain keeps its blocks") \
     X(HANDS_TRUSTED,        "the hands of the clock and of the ring are not checked against the heap") \
     X(NONE_PROMOTED,        "what is read often leaves the small ring like everything else") \
     X(GHOSTS_IGNORED,       "a key that comes back soon is taken for a new one") \

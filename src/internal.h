@@ -184,6 +184,11 @@ struct hf__range {
 uint32_t hf__find_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words, struct hf__range avoid);
 uint32_t hf__small_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
                         struct hf__range avoid);
+/* The hole that was left last, if it lies in a part of the heap and is as long as wanted: its lines are still in the processor's
+ * cache. No reader pays for it: who is reading what was there has to read again anyway. Shorter entries do not get it: the rests
+ * would be of use to none. HF__NONE. */
+uint32_t hf__last_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, struct hf__range part,
+                       struct hf__range avoid);
 void hf__leave_hole(const struct hf__region *region, uint32_t stripe, const struct hf__view *view); /* where that entry was */
 void hf__fetch_room(const struct hf__region *region, uint32_t stripe, uint32_t blocks); /* starts to fetch one; no lock needed */
 struct hf__range hf__longest_hole(const struct hf__region *region, uint32_t stripe);
@@ -221,6 +226,13 @@ struct hf__spot {
 };
 void hf__find(const struct hf__region *region, const struct hf__place *place, const void *key, size_t key_len,
               struct hf__spot *spot);
+/* The entry that most likely has the key: of the home bucket the first with its tag. Starts to fetch what a replace of it will
+ * touch, and looks at none of it; false: there is none. */
+struct hf__likely {
+    uint32_t slot; /* of the store */
+    uint32_t at, blocks;
+};
+bool hf__fetch_likely(const struct hf__region *region, const struct hf__place *place, struct hf__likely *likely);
 void hf__pass(const struct hf__region *region, const struct hf__place *place, uint32_t passed);
 void hf__unpass(const struct hf__region *region, const struct hf__place *place, uint32_t passed);
 /* As a delete's commit (HF__STEP_PUBLISHED), or to make room (HF__STEP_DROP). */
@@ -249,6 +261,8 @@ struct hf__need {
     uint64_t *now_ms; /* 0: not asked yet, as hf__expired takes it */
 };
 uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need); /* HF__NONE: full */
+/* ... for one that replaces an entry of as many blocks, at `old`: nothing needs to make room. HF__NONE: no hole is at hand. */
+uint32_t hf__room_beside(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t old);
 bool hf__room_slot(const struct hf__region *region, const struct hf__place *place, uint64_t *now_ms); /* empties one */
 uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t *now_ms);
 bool hf__due(const struct hf__stripe *header, uint64_t *now_ms); /* may anybody have expired? */
@@ -269,7 +283,7 @@ void hf__chill(const struct hf__region *region, uint32_t slot); /* no heat */
 void hf__ghost_put(const struct hf__region *region, const struct hf__place *place);
 bool hf__ghost_take(const struct hf__region *region, const struct hf__place *place); /* ... and forgets it */
 
-/* store.c: a write from lock to unlock. */
+/* write.c: a write from lock to unlock. */
 struct hf__write {
     struct hf_store *store;
     struct hf__region *region;
@@ -282,6 +296,11 @@ struct hf__write {
     enum hf_operation operation;
     struct hf__hold hold;
     struct hf__spot spot; /* word 0: the key is absent, or has expired and was removed */
+    struct {
+        uint32_t at; /* within the stripe; HF__NONE: there is none */
+        uint32_t blocks;
+        struct hf__entry header;
+    } draft; /* an entry that is written, and that no slot names yet */
 };
 struct hf__content {
     const void *data;
@@ -298,10 +317,14 @@ struct hf__content {
 int hf__value_check(const struct hf_store *store, const void *value, size_t value_len);
 int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_operation operation, const void *key,
                       size_t key_len); /* checks and locates */
-int hf__write_lock(struct hf__write *write);
-/* ... both. */
+int hf__write_take(struct hf__write *write);  /* locks and enters */
+void hf__write_find(struct hf__write *write); /* tells the spot   */
+int hf__write_lock(struct hf__write *write);  /* takes and finds  */
+/* ... all of them. */
 int hf__write_begin(struct hf__write *write, struct hf_store *store, enum hf_operation operation, const void *key,
                     size_t key_len);
+/* Before it is found what the content replaces; it may not depend on that. */
+void hf__write_ahead(struct hf__write *write, const struct hf__content *content);
 int hf__write_content(struct hf__write *write, const struct hf__content *content, uint64_t *version);
 void hf__write_delete(struct hf__write *write);
 int hf__write_end(struct hf__write *write, int result);
@@ -313,7 +336,7 @@ uint64_t hf__expiry_of(const struct hf__region *region, uint64_t ttl_ms); /* the
 
 int hf__guard(const struct hf__write *write, uint64_t horizon); /* guard.c: HF_OK, or HF_CHANGED */
 
-/* A put, ready but for the lock; and, entered, what it does. */
+/* put.c: a put, ready but for the lock; and, entered, what it does. */
 struct hf__put {
     struct hf__content content;
     uint64_t ttl_ms;

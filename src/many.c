@@ -2,7 +2,7 @@
 /*
  * Many puts: a chunk of requests is checked, hashed and aimed at first, so that the lines they will touch are fetched at once;
  * then those of one stripe are done under one taking of its lock, in their order. Nothing is done twice here: each put is the one
- * of store.c, with an in-flight record of its own, so that recovery knows nothing of groups.
+ * of put.c, with an in-flight record of its own, so that recovery knows nothing of groups.
  *
  * Results and versions are kept aside until no lock is held: the caller's memory is not stored to under one.
  */
@@ -38,20 +38,9 @@ static int prepare(struct hf__write *write, struct hf_store *store, const struct
     return hf__put_prepare(write, put, store, asked->key, asked->key_len, asked->value, asked->value_len, asked->options);
 }
 
-/* Starts to fetch what a replace of the entry that most likely has the key will touch. */
-static void fetch_old(const struct hf__region *region, const struct hf__place *place) {
-    uint64_t block;
-    const struct hf__bucket *bucket = hf__bucket_at(region, place->stripe, place->home);
-    uint32_t matches = hf__tag_matches(bucket, place->tag);
-    if (matches == 0 || !hf__block_of(region, place->stripe, hf__load(&bucket->slot[__builtin_ctz(matches)]), &block))
-        return;
-    uint32_t within = (uint32_t)(block - hf__first_block(region, place->stripe));
-    hf__fetch(hf__entry_at(region, block));
-    hf__fetch_map(region, place->stripe, within);
-}
-
 static void prepare_chunk(struct many *many) {
     struct hf__write write;
+    struct hf__likely likely;
     for (uint32_t i = 0; i < many->count; i++) {
         struct request *request = &many->requests[i];
         request->result = prepare(&write, many->store, &many->asked[i], &request->put);
@@ -60,7 +49,7 @@ static void prepare_chunk(struct many *many) {
     }
     for (uint32_t i = 0; i < many->count; i++)
         if (many->requests[i].result == HF_OK)
-            fetch_old(many->store->region, &many->requests[i].place);
+            hf__fetch_likely(many->store->region, &many->requests[i].place, &likely);
 }
 
 /* ---- Under a lock -------------------------------------------------------------------------------------------------------- */
@@ -102,7 +91,8 @@ static int put_one(struct many *many, struct group *group, uint32_t number) {
     write->key = many->asked[number].key;
     write->key_len = (uint32_t)many->asked[number].key_len;
     write->now_ms = 0;
-    hf__fetch_room(write->region, group->stripe, hf__blocks_for(write->key_len, request->put.content.len));
+    write->blocks = hf__blocks_for(write->key_len, request->put.content.len);
+    hf__fetch_room(write->region, group->stripe, write->blocks);
     hf__write_enter(write);
     if (HF_PLANTED(GROUP_RECORD_ONCE) && group->puts > 0)
         hf__record_clear(write->stripe);

@@ -77,22 +77,21 @@ static bool is_free(const struct hf__region *region, uint32_t stripe, struct hf_
     return hf__all_free(region, stripe, run.at, run.len);
 }
 
-/* The hole that was left last, if it is as long as wanted: its lines are still in the processor's cache. No reader pays for it:
- * who is reading what was there has to read again anyway. Shorter entries do not get it: the rests would be of use to none. */
-static bool last_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, struct hf__range avoid,
-                      struct hf__range part, uint32_t *at) {
+uint32_t hf__last_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks, struct hf__range part,
+                       struct hf__range avoid) {
     const struct hf__stripe *header = hf__stripe_at(region, stripe);
-    *at = header->hole_at;
-    return header->hole_len == blocks && *at - part.at < part.len && blocks <= part.at + part.len - *at &&
-           (is_free(region, stripe, (struct hf__range){ *at, blocks }, avoid) || HF_PLANTED(HOLE_TRUSTED));
+    struct hf__range hole = { header->hole_at, blocks };
+    bool fits = header->hole_len == blocks && hole.at - part.at < part.len && blocks <= part.at + part.len - hole.at &&
+                (is_free(region, stripe, hole, avoid) || HF_PLANTED(HOLE_TRUSTED));
+    return fits ? hole.at : HF__NONE;
 }
 
 /* Next fit in a part of the heap: from its cursor, over at most `words` words of the map and round its end. */
 static inline uint32_t next_fit(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t words,
                                 struct hf__range avoid, struct hf__range part, uint32_t *cursor) {
-    uint32_t all = part.at + part.len, from = *cursor - part.at < part.len ? *cursor : part.at, at;
-    uint32_t span = words < part.len / 64 ? words * 64 : part.len;
-    if (last_hole(region, stripe, blocks, avoid, part, &at))
+    uint32_t all = part.at + part.len, from = *cursor - part.at < part.len ? *cursor : part.at;
+    uint32_t span = words < part.len / 64 ? words * 64 : part.len, at = hf__last_hole(region, stripe, blocks, part, avoid);
+    if (at != HF__NONE)
         return at;
     at = blocks <= all - from && is_free(region, stripe, (struct hf__range){ from, blocks }, avoid) ? from : HF__NONE;
     if (!hf__usual(at != HF__NONE))

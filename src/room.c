@@ -13,6 +13,14 @@ uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct
     return at;
 }
 
+uint32_t hf__room_beside(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t old) {
+    const struct hf__stripe *header = hf__stripe_at(region, stripe);
+    uint32_t small = region->geometry.small_blocks;
+    struct hf__range ring = { 0, small }, rest = { small, region->geometry.blocks - small };
+    struct hf__range reserve = { header->reserve_at, header->reserve_len };
+    return hf__last_hole(region, stripe, blocks, old < small ? ring : rest, reserve);
+}
+
 bool hf__due(const struct hf__stripe *header, uint64_t *now_ms) {
     return header->next_expiry != UINT64_MAX && hf__expired(header->next_expiry, now_ms);
 }

@@ -17,6 +17,7 @@ struct content {
 /* Counters from before an operation, to see which path it took. */
 struct moment {
     uint64_t moves, evictions, expirations, overflows, from_ring, promotions;
+    uint64_t stamps; /* that the first stripe has given */
 };
 
 /* Who opens the file. */
@@ -34,6 +35,7 @@ struct scenario {
     int result;                     /* what act returns when it completes                                   */
     uint32_t operation;             /* as the recovery log tells it; HF_OP_NONE: it leaves no record        */
     struct content before, after;   /* of the subject                                                       */
+    void (*first)(hf_store *store); /* done by who has opened the store, before all else; NULL: nothing     */
     bool (*must_hold)(hf_store *store, const struct moment *was); /* after a complete run, or the store is prepared anew */
     bool others_may_go;             /* evicts or clears                                                     */
     bool by_openers;                /* crash_points: victims and repairers open the file themselves, too    */
@@ -60,6 +62,10 @@ bool crash_same(struct content a, struct content b);
 /* What scenarios find in their stores. */
 void with_others(hf_store *store);
 void with_subject(hf_store *store);
+void with_twin(hf_store *store); /* no subject, but a key with its stripe, bucket, tag and size */
+void with_twin_and_subject(hf_store *store);
+void with_subject_and_twin(hf_store *store);
+void rewrite_twin(hf_store *store); /* the next put of the size writes ahead, into the hole of this one */
 void with_number(hf_store *store);
 void with_expired_subject(hf_store *store);
 void scattered(hf_store *store); /* holes of three blocks, none of them large enough for much */
@@ -83,6 +89,7 @@ bool has_left_ring(hf_store *store, const struct moment *was);   /* evicted from
 bool has_passed_ring(hf_store *store, const struct moment *was); /* evicted, but not from the ring  */
 bool has_promoted(hf_store *store, const struct moment *was);
 bool has_expired_spilled(hf_store *store, const struct moment *was);
+bool has_dropped_draft(hf_store *store, const struct moment *was); /* one put has written two entries */
 bool has_spilled(hf_store *store, const struct moment *was);     /* the subject, and no other entry, lies beyond its own bucket */
 bool subject_had_spilled(hf_store *store, const struct moment *was);
 

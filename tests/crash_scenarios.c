@@ -194,6 +194,13 @@ static void snapshot_is_whole(void) {
 const struct scenario crash_scenarios[] = {
     {.name = "first put", STORE, with_others, put_60, HF_OK, HF_OP_PUT, NONE, NEW, .by_openers = true},
     {.name = "replace by the same size", STORE, with_subject, put_60, HF_OK, HF_OP_PUT, OLD, NEW, .by_openers = true},
+    {.name = "replace drafted ahead", STORE, with_subject_and_twin, put_60, HF_OK, HF_OP_PUT, OLD, NEW, .first = rewrite_twin},
+    {.name = "replace drafted ahead in cache mode", CACHE, with_subject_and_twin, put_60, HF_OK, HF_OP_PUT, OLD, NEW,
+     .first = rewrite_twin},
+    {.name = "put drafted in vain", STORE, with_twin, put_60, HF_OK, HF_OP_PUT, NONE, NEW, .first = rewrite_twin,
+     .must_hold = has_dropped_draft},
+    {.name = "replace drafted in vain", STORE, with_twin_and_subject, put_60, HF_OK, HF_OP_PUT, OLD, NEW,
+     .first = rewrite_twin, .must_hold = has_dropped_draft},
     {.name = "replace by a larger value", STORE, with_subject, put_300, HF_OK, HF_OP_PUT, OLD, {300, 'n'}},
     {.name = "replace by a smaller value", STORE, with_subject, put_20, HF_OK, HF_OP_PUT, OLD, {20, 'n'}},
     {.name = "put if version", STORE, with_subject, put_if_version, HF_OK, HF_OP_PUT, OLD, NEW},

@@ -43,7 +43,10 @@ static hf_store *tiny_store(const struct scenario *scenario) {
 hf_store *crash_renew(const struct stage *stage) {
     unlink(stage->path);
     check_write_file(stage->path, stage->image, stage->image_size);
-    return check_open(stage->path, NULL);
+    hf_store *store = check_open(stage->path, NULL);
+    if (stage->scenario->first)
+        stage->scenario->first(store);
+    return store;
 }
 
 /* Does the operation, or the one that was killed in before, take the path it is meant to? */

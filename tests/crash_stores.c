@@ -50,6 +50,43 @@ void with_subject(hf_store *store) {
     crash_put(store, SUBJECT, (struct content){60, 'o'});
 }
 
+static struct hf__place place_of(const hf_store *store, const char *key) {
+    return hf__locate(store->region, hf__hash_key(store->region, key, strlen(key)));
+}
+
+/* A key whose stripe, bucket and tag are the subject's. Looked for once in a store: its seed is its own. */
+static const char *twin(const hf_store *store) {
+    static char key[16];
+    static uint64_t seed;
+    struct hf__place subject = place_of(store, SUBJECT), place;
+    for (unsigned number = 0; seed != store->region->seed; number++) {
+        snprintf(key, sizeof key, "twin%u", number);
+        place = place_of(store, key);
+        if (place.tag == subject.tag && place.stripe == subject.stripe && place.home == subject.home)
+            seed = store->region->seed;
+    }
+    return key;
+}
+
+void rewrite_twin(hf_store *store) {
+    crash_put(store, twin(store), (struct content){60, 'T'});
+}
+
+void with_twin(hf_store *store) {
+    with_others(store);
+    rewrite_twin(store);
+}
+
+void with_twin_and_subject(hf_store *store) {
+    with_twin(store);
+    crash_put(store, SUBJECT, (struct content){60, 'o'});
+}
+
+void with_subject_and_twin(hf_store *store) {
+    with_subject(store);
+    rewrite_twin(store);
+}
+
 void with_number(hf_store *store) {
     with_others(store);
     crash_put(store, SUBJECT, (struct content){3, '1'});
@@ -167,8 +204,8 @@ static uint64_t overflows(const hf_store *store) {
 void crash_moment(hf_store *store, struct moment *moment) {
     struct hf_stats stats = HF_STATS_INIT;
     CHECK_RC(hf_stats(store, &stats), HF_OK);
-    *moment = (struct moment){stats.moves,      stats.evictions,       stats.expirations,
-                              overflows(store), stats.evictions_small, stats.promotions};
+    *moment = (struct moment){stats.moves,           stats.evictions,  stats.expirations, overflows(store),
+                              stats.evictions_small, stats.promotions, hf__stripe_at(store->region, 0)->next_stamp};
 }
 
 bool has_moved(hf_store *store, const struct moment *was) {
@@ -205,6 +242,12 @@ bool has_expired_spilled(hf_store *store, const struct moment *was) {
     struct moment now;
     crash_moment(store, &now);
     return now.expirations > was->expirations && now.overflows < was->overflows;
+}
+
+bool has_dropped_draft(hf_store *store, const struct moment *was) {
+    struct moment now;
+    crash_moment(store, &now);
+    return now.stamps == was->stamps + 2 && now.moves == was->moves;
 }
 
 bool has_spilled(hf_store *store, const struct moment *was) {

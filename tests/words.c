@@ -52,6 +52,29 @@ static void same_tag(void) {
     CHECK_RC(hf_close(&store), HF_OK);
 }
 
+/* A put writes ahead what will replace the entry that most likely has the key. Here another one has the tag, the size, and left
+ * the hole. */
+static void drafts(void) {
+    hf_store *store = NULL;
+    uint32_t keys[2];
+    CHECK_RC(hf__open_tiny(&store, 1, 64, HF_MODE_STORE), HF_OK);
+    same_tag_keys(store->region, keys);
+    for (unsigned i = 0; i < 10; i++) {
+        CHECK_RC(hf_put(store, &keys[0], 4, "one", 3, NULL, NULL), HF_OK);
+        CHECK_RC(hf_put(store, &keys[0], 4, "two", 3, NULL, NULL), HF_OK);
+        CHECK_RC(hf_put(store, &keys[1], 4, "three", 5, NULL, NULL), HF_OK);
+        holds(store, keys[0], "two");
+        holds(store, keys[1], "three");
+        check_sound(store);
+        CHECK_RC(hf_put(store, &keys[1], 4, "four", 4, NULL, NULL), HF_OK);
+        holds(store, keys[0], "two");
+        holds(store, keys[1], "four");
+        check_sound(store);
+        CHECK_RC(hf_delete(store, &keys[i % 2], 4, 0), HF_OK);
+    }
+    CHECK_RC(hf_close(&store), HF_OK);
+}
+
 /* ---- Large entries ------------------------------------------------------------------------------------------------------- */
 
 enum { LIMIT = HF__BLOCKS_LIMIT * HF__BLOCK, LARGEST = 2 * LIMIT + 100000 };
@@ -156,7 +179,7 @@ static void seeds(void) {
 }
 
 int test_run(int argc, char **argv) {
-    static const struct check_case cases[] = {{"same-tag", same_tag}, {"large", large}, {"seeds", seeds}};
+    static const struct check_case cases[] = {{"same-tag", same_tag}, {"drafts", drafts}, {"large", large}, {"seeds", seeds}};
     check_cases(argc, argv, cases, sizeof cases / sizeof *cases);
     return 0;
 }

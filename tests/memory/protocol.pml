@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The publish, read and reuse protocol of Holdfast (src/store.c, entry.c, table.c, read.h, read.c) on a memory with the orderings
+ * The publish, read and reuse protocol of Holdfast (src/write.c, entry.c, table.c, read.h, read.c) on a memory with the orderings
  * of C11, for all interleavings: spin -a, see prove/model.sh.
  *
  * One stripe: two buckets of one slot, two keys at home in the first bucket with the same tag (or not: TAGS=2), so that one of

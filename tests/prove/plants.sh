@@ -40,6 +40,8 @@ plant SCAN_TWICE scan
 # What the verbs return, and what they leave behind.
 plant COUNTER_LATE stamps
 plant KEY_UNCOMPARED words same-tag
+plant DRAFT_TRUSTED words drafts
+plant DRAFT_KEPT words drafts
 plant SEED_IGNORED words seeds
 plant BLOCKS_WRAP words large
 plant KEY_UNCHECKED verbs
