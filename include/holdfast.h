@@ -92,7 +92,7 @@
  *   - A process killed inside hf_incr, hf_append or hf_take cannot know whether its last call was applied. The recovery log
  *     (hf_recoveries, `holdfast log`) says which: kept-old or kept-new.
  *   - Network file systems do not keep a shared mapping coherent between machines, and FUSE may not. hf_open refuses them with
- *     HF_ERR_FILESYSTEM. Remedy: a local file system or /dev/shm.
+ *     HF_ERR_FILESYSTEM; and hugetlbfs, whose files cannot be written to. Remedy: a local file system or /dev/shm.
  *   - A user who can only read the file can still hold a lock on it (fcntl) and so delay the first writer's hf_open, which then
  *     fails with HF_ERR_TIMEOUT. Remedy: `lslocks` names the holder; a file mode of 0600 keeps strangers out.
  *
@@ -149,7 +149,7 @@ typedef struct hf_store hf_store;
     X(HF_ERR_FORMAT, -10, "not a Holdfast store, or one that is truncated or damaged") \
     X(HF_ERR_VERSION, -11, "the store was made by an incompatible version of Holdfast") \
     X(HF_ERR_ABI, -12, "the store was made by a program with another C library, word size or byte order") \
-    X(HF_ERR_FILESYSTEM, -13, "the file system does not keep shared mappings coherent") \
+    X(HF_ERR_FILESYSTEM, -13, "the file system cannot hold a store") \
     X(HF_ERR_NAMESPACE, -14, "the store's writers live in another PID namespace") \
     X(HF_ERR_QUARANTINED, -15, "a stripe of the store could not be repaired: run hf_repair or 'holdfast repair'") \
     X(HF_ERR_NUMBER, -16, "the value is not a 64-bit decimal number, or the result would not be one")

@@ -17,10 +17,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#define HUGETLBFS 0x958458f6u
 static const struct {
     uint32_t magic;
     const char *name;
-} refused[] = {
+} incoherent[] = {
     { 0x6969, "NFS" },     { 0x517b, "SMB" },     { 0xfe534d42, "SMB2" }, { 0xff534d42, "CIFS" }, { 0x00c36400, "Ceph" },
     { 0x01021997, "9P" },  { 0x5346414f, "AFS" }, { 0x73757245, "Coda" }, { 0x0bd00bd0, "Lustre" }, { 0x65735546, "FUSE" },
     { 0x7461636f, "OCFS2" }, { 0x01161970, "GFS2" },
@@ -76,11 +77,14 @@ int hf__file_system_check(int fd) {
     while (failed && errno == EINTR);
     if (failed)
         return hf__fail_errno("fstatfs");
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        if ((uint32_t)system.f_type == refused[i].magic)
+    if ((uint32_t)system.f_type == HUGETLBFS)
+        return hf__fail(HF_ERR_FILESYSTEM,
+                        "hugetlbfs has files that cannot be written to: put the store in /dev/shm, which has large pages, too");
+    for (size_t i = 0; i < sizeof incoherent / sizeof *incoherent; i++)
+        if ((uint32_t)system.f_type == incoherent[i].magic)
             return hf__fail(HF_ERR_FILESYSTEM,
                             "%s does not keep shared mappings coherent: put the store on a local file system or in /dev/shm",
-                            refused[i].name);
+                            incoherent[i].name);
     return HF_OK;
 }
 

@@ -264,6 +264,18 @@ static int on_ramfs(void *unused) {
     return 0;
 }
 
+static int on_hugetlbfs(void *unused) {
+    (void)unused;
+    char path[CHECK_PATH];
+    mount_over(check_directory, "hugetlbfs", NULL);
+    struct hf_options options = check_small_store(HF_CREATE);
+    hf_store *store;
+    CHECK_RC(hf_open(&store, check_path(path, "new"), &options), HF_ERR_FILESYSTEM);
+    CHECK(strstr(hf_explain(), "hugetlbfs") != NULL);
+    CHECK_EQ(files_in_directory(), 0);
+    return 0;
+}
+
 /* ---- Random numbers ------------------------------------------------------------------------------------------------------ */
 
 static int without_random(void *argument) {
@@ -339,10 +351,15 @@ static void ramfs(void) {
     check_run(on_ramfs, NULL);
 }
 
+static void hugetlbfs(void) {
+    check_run(on_hugetlbfs, NULL);
+}
+
 int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"descriptors", descriptors}, {"memory", memory},       {"file-sizes", file_sizes}, {"proc", proc},
         {"random", random_numbers},   {"full-disk", full_disk}, {"ramfs", ramfs},
+        {"hugetlbfs", hugetlbfs},
     };
     check_cases(argc, argv, cases, sizeof cases / sizeof *cases);
     return 0;
