@@ -272,6 +272,7 @@ uint32_t hf__expire_slots(const struct hf__region *region, uint32_t stripe, stru
 /* compact.c (mode store), small.c (mode cache) */
 uint32_t hf__compact_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need);
 uint32_t hf__evict_room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need);
+struct hf__range hf__ring_next(const struct hf__region *region, uint32_t stripe); /* the hole before the hand: its turn is next */
 
 /* evict.c: the main region. A hole that is found quickly, or blocks that are made free; HF__NONE. */
 uint32_t hf__main_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks);

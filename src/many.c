@@ -16,6 +16,7 @@
 struct request {
     struct hf__put put;
     struct hf__place place;
+    uint32_t blocks;
     uint64_t version;
     int result;
     uint8_t next; /* of those whose stripes have the same number modulo CHUNK, in order; NOBODY: none */
@@ -44,12 +45,16 @@ static void prepare_chunk(struct many *many) {
     for (uint32_t i = 0; i < many->count; i++) {
         struct request *request = &many->requests[i];
         request->result = prepare(&write, many->store, &many->asked[i], &request->put);
-        if (request->result == HF_OK)
-            request->place = write.place;
+        request->place = write.place;
+        request->blocks = write.blocks;
     }
-    for (uint32_t i = 0; i < many->count; i++)
-        if (many->requests[i].result == HF_OK)
-            hf__fetch_likely(many->store->region, &many->requests[i].place, &likely);
+    for (uint32_t i = 0; i < many->count; i++) {
+        const struct request *request = &many->requests[i];
+        if (request->result != HF_OK)
+            continue;
+        hf__fetch_room(many->store->region, request->place.stripe, request->blocks);
+        hf__fetch_likely(many->store->region, &request->place, &likely);
+    }
 }
 
 /* ---- Under a lock -------------------------------------------------------------------------------------------------------- */
@@ -91,8 +96,7 @@ static int put_one(struct many *many, struct group *group, uint32_t number) {
     write->key = many->asked[number].key;
     write->key_len = (uint32_t)many->asked[number].key_len;
     write->now_ms = 0;
-    write->blocks = hf__blocks_for(write->key_len, request->put.content.len);
-    hf__fetch_room(write->region, group->stripe, write->blocks);
+    write->blocks = request->blocks;
     hf__write_enter(write);
     if (HF_PLANTED(GROUP_RECORD_ONCE) && group->puts > 0)
         hf__record_clear(write->stripe);

@@ -122,11 +122,14 @@ static bool sweep(const struct hf__region *region, uint32_t stripe, const struct
     return found;
 }
 
-/* A hole of the ring that an entry left when it was replaced; not the one before the hand, whose turn is next. */
-static uint32_t ring_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks) {
+struct hf__range hf__ring_next(const struct hf__region *region, uint32_t stripe) {
     uint32_t end = region->geometry.small_blocks, hand = hf__stripe_at(region, stripe)->small_hand;
-    struct hf__range next = { hand, hand < end ? hf__next_used(region, stripe, hand, end) - hand : 0 };
-    return hf__small_hole(region, stripe, blocks, HOLE_WORDS, next);
+    return (struct hf__range){ hand, hand < end ? hf__next_used(region, stripe, hand, end) - hand : 0 };
+}
+
+/* A hole of the ring that an entry left when it was replaced. */
+static uint32_t ring_hole(const struct hf__region *region, uint32_t stripe, uint32_t blocks) {
+    return hf__small_hole(region, stripe, blocks, HOLE_WORDS, hf__ring_next(region, stripe));
 }
 
 static uint32_t hole(const struct hf__region *region, uint32_t stripe, const struct hf__need *need, bool ring) {
