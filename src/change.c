@@ -92,6 +92,7 @@ int hf_append(hf_store *store, const void *key, size_t key_len, const void *tail
     result = hf__write_lock(&write);
     if (result != HF_OK)
         return result;
+    hf__write_find(&write);
     struct hf__content content = { .data = tail, .len = (uint32_t)tail_len, .keep = true };
     size_t length = tail_len;
     if (write.spot.word != 0) {

@@ -44,6 +44,7 @@
     X(EVICT_OWN,            "the entry that is being replaced is evicted to make room") \
     X(HOLE_TRUSTED,         "the hole that was left last is not looked at before it is taken") \
     X(DRAFT_TRUSTED,        "what was written ahead is published whatever slot it was for") \
+    X(SLOT_EARLY,           "an entry tells its slot before it is to be published") \
     X(DRAFT_KEPT,           "what was written ahead in vain keeps its blocks") \
     X(HANDS_TRUSTED,        "the hands of the clock and of the ring are not checked against the heap") \
     X(NONE_PROMOTED,        "what is read often leaves the small ring like everything else") \

@@ -170,6 +170,7 @@ static int store_fill(hf_store *store, const void *key, size_t key_len, const st
     result = hf__write_lock(&write);
     if (result != HF_OK)
         return result;
+    hf__write_find(&write);
     meta->ttl_ms = hf__ttl_of(store->region, fill->ttl_ms);
     meta->expires_ms = content.expiry = hf__expiry_of(store->region, fill->ttl_ms);
     result = hf__guard(&write, horizon);

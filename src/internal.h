@@ -226,13 +226,14 @@ struct hf__spot {
 };
 void hf__find(const struct hf__region *region, const struct hf__place *place, const void *key, size_t key_len,
               struct hf__spot *spot);
-/* The entry that most likely has the key: of the home bucket the first with its tag. Starts to fetch what a replace of it will
- * touch, and looks at none of it; false: there is none. */
+/* The entry that most likely has the key: of the home bucket the first with its tag. False: there is none. */
 struct hf__likely {
     uint32_t slot; /* of the store */
-    uint32_t at, blocks;
+    uint32_t at;   /* its first block, within the stripe */
+    uint32_t blocks;
 };
-bool hf__fetch_likely(const struct hf__region *region, const struct hf__place *place, struct hf__likely *likely);
+bool hf__likely(const struct hf__region *region, const struct hf__place *place, struct hf__likely *likely);
+void hf__fetch_likely(const struct hf__region *region, uint32_t stripe, const struct hf__likely *likely); /* to replace it */
 void hf__pass(const struct hf__region *region, const struct hf__place *place, uint32_t passed);
 void hf__unpass(const struct hf__region *region, const struct hf__place *place, uint32_t passed);
 /* As a delete's commit (HF__STEP_PUBLISHED), or to make room (HF__STEP_DROP). */
@@ -261,8 +262,8 @@ struct hf__need {
     uint64_t *now_ms; /* 0: not asked yet, as hf__expired takes it */
 };
 uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct hf__need *need); /* HF__NONE: full */
-/* ... for one that replaces an entry of as many blocks, at `old`: nothing needs to make room. HF__NONE: no hole is at hand. */
-uint32_t hf__room_beside(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t old);
+/* ... for one that replaces an entry of as many blocks, the first of which is `old`: where nothing has to make room. */
+uint32_t hf__room_at_hand(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t old);
 bool hf__room_slot(const struct hf__region *region, const struct hf__place *place, uint64_t *now_ms); /* empties one */
 uint32_t hf__expire(const struct hf__region *region, uint32_t stripe, uint32_t own, uint64_t *now_ms);
 bool hf__due(const struct hf__stripe *header, uint64_t *now_ms); /* may anybody have expired? */
@@ -292,7 +293,7 @@ struct hf__write {
     struct hf__place place;
     const void *key;
     uint32_t key_len;
-    uint32_t blocks; /* that the entry will probably have; 0: not known */
+    uint32_t blocks; /* that a put's entry will have; 0: not known */
     uint64_t now_ms; /* 0: not asked yet */
     enum hf_operation operation;
     struct hf__hold hold;
@@ -301,7 +302,7 @@ struct hf__write {
         uint32_t at; /* within the stripe; HF__NONE: there is none */
         uint32_t blocks;
         struct hf__entry header;
-    } draft; /* an entry that is written, and that no slot names yet */
+    } draft; /* an entry that is written, and not published yet */
 };
 struct hf__content {
     const void *data;
@@ -318,18 +319,17 @@ struct hf__content {
 int hf__value_check(const struct hf_store *store, const void *value, size_t value_len);
 int hf__write_prepare(struct hf__write *write, struct hf_store *store, enum hf_operation operation, const void *key,
                       size_t key_len); /* checks and locates */
-int hf__write_take(struct hf__write *write);  /* locks and enters */
+int hf__write_lock(struct hf__write *write);  /* locks and enters */
 void hf__write_find(struct hf__write *write); /* tells the spot   */
-int hf__write_lock(struct hf__write *write);  /* takes and finds  */
 /* ... all of them. */
 int hf__write_begin(struct hf__write *write, struct hf_store *store, enum hf_operation operation, const void *key,
                     size_t key_len);
-/* Before it is found what the content replaces; it may not depend on that. */
+/* Before the find: writes the content where it will most likely be wanted, if it is. It may not depend on what it replaces. */
 void hf__write_ahead(struct hf__write *write, const struct hf__content *content);
-int hf__write_content(struct hf__write *write, const struct hf__content *content, uint64_t *version);
+int hf__write_content(struct hf__write *write, const struct hf__content *content, uint64_t *version); /* ... and publishes it */
 void hf__write_delete(struct hf__write *write);
 int hf__write_end(struct hf__write *write, int result);
-/* What begin and end do between taking the lock and letting go of it: for several writes under one lock. */
+/* What lock and end do with the lock held: for several writes under one lock. */
 void hf__write_enter(struct hf__write *write);
 void hf__write_leave(struct hf__write *write);
 uint64_t hf__ttl_of(const struct hf__region *region, uint64_t ttl_ms); /* 0: for ever, and no longer the store's default */

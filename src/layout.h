@@ -145,7 +145,7 @@ struct hf__record {
     uint32_t pid;
     uint32_t slot;      /* of the store; HF__NO_SLOT until it is found      */
     uint64_t key_hash;
-    uint64_t new_block; /* block + 1 the slot will name; 0: it will be empty; HF__NO_BLOCK until it is known */
+    uint64_t new_block; /* block + 1 the slot is to name; 0: it is to be empty; HF__NO_BLOCK: not known */
 };
 static_assert(sizeof(struct hf__record) == 32, "half a line");
 #define HF__NO_SLOT UINT32_MAX
@@ -154,7 +154,7 @@ static_assert(sizeof(struct hf__record) == 32, "half a line");
 
 /*
  *   0   mutex, who waits for a change, and the last hole
- *   64  record, and what every write changes: a replace of an entry of this size needs no other line of these
+ *   64  record, and what every write changes: a replace by an entry of the same length changes no other line of these
  *   128 state
  *   192 counters
  *
@@ -319,7 +319,7 @@ static_assert(sizeof(struct hf__map) == 16, "a pair");
  *   8   version    what the user sees; kept by moves
  *   16  expiry     high 48: milliseconds since 1970, 0: never; then 1 bit: the key is known to be absent; low 15: key length
  *   24  value length, then user flags
- *   32  slot number in the store, then checksum
+ *   32  slot number in the store, HF__NO_SLOT until it is to be published; then checksum
  *   40  key, padded to 8 bytes; value
  */
 struct hf__entry {

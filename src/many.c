@@ -53,7 +53,8 @@ static void prepare_chunk(struct many *many) {
         if (request->result != HF_OK)
             continue;
         hf__fetch_room(many->store->region, request->place.stripe, request->blocks);
-        hf__fetch_likely(many->store->region, &request->place, &likely);
+        if (hf__likely(many->store->region, &request->place, &likely))
+            hf__fetch_likely(many->store->region, request->place.stripe, &likely);
     }
 }
 

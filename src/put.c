@@ -88,7 +88,7 @@ int hf_put(hf_store *store, const void *key, size_t key_len, const void *value, 
     uint64_t stored = 0;
     int result = hf__put_prepare(&write, &put, store, key, key_len, value, value_len, options);
     if (result == HF_OK)
-        result = hf__write_take(&write);
+        result = hf__write_lock(&write);
     if (result != HF_OK)
         return result;
     result = hf__write_end(&write, hf__put_entered(&write, &put, &stored));

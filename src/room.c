@@ -13,7 +13,7 @@ uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct
     return at;
 }
 
-uint32_t hf__room_beside(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t old) {
+uint32_t hf__room_at_hand(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t old) {
     const struct hf__stripe *header = hf__stripe_at(region, stripe);
     uint32_t small = region->geometry.small_blocks;
     struct hf__range reserve = { header->reserve_at, header->reserve_len };

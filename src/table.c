@@ -65,23 +65,26 @@ void hf__find(const struct hf__region *region, const struct hf__place *place, co
     spot->word = 0;
 }
 
-bool hf__fetch_likely(const struct hf__region *region, const struct hf__place *place, struct hf__likely *likely) {
-    uint64_t block;
+bool hf__likely(const struct hf__region *region, const struct hf__place *place, struct hf__likely *likely) {
     const struct hf__bucket *bucket = hf__bucket_at(region, place->stripe, place->home);
     uint32_t matches = hf__tag_matches(bucket, place->tag);
     if (matches == 0)
         return false;
     uint32_t slot = (uint32_t)__builtin_ctz(matches);
-    uint64_t word = hf__load(&bucket->slot[slot]);
+    uint64_t word = hf__load(&bucket->slot[slot]), block;
     if (!hf__block_of(region, place->stripe, word, &block))
         return false;
     likely->slot = (place->stripe * region->geometry.buckets + place->home) * HF__SLOTS + slot;
-    likely->blocks = hf__word_blocks(word);
     likely->at = (uint32_t)(block - hf__first_block(region, place->stripe));
-    hf__fetch(hf__entry_at(region, block));
-    hf__fetch(hf__entry_at(region, block) + 1); /* its key */
-    hf__fetch_map(region, place->stripe, likely->at);
+    likely->blocks = hf__word_blocks(word);
     return true;
+}
+
+void hf__fetch_likely(const struct hf__region *region, uint32_t stripe, const struct hf__likely *likely) {
+    const struct hf__entry *entry = hf__entry_at(region, hf__first_block(region, stripe) + likely->at);
+    hf__fetch(entry);
+    hf__fetch(entry + 1); /* its key */
+    hf__fetch_map(region, stripe, likely->at);
 }
 
 static void count_overflow(const struct hf__region *region, const struct hf__place *place, uint32_t passed, uint64_t by) {

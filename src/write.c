@@ -2,24 +2,28 @@
 /*
  * A write, from lock to unlock, in the steps that crash points and verdicts name:
  *
- *   begin      lock the stripe, repairing it if its owner died; set the in-flight record; find the key's slot or a free one
+ *   begin      lock the stripe, repairing it if its owner died; set the in-flight record
+ *              find the key's slot or a free one (or after filled, see below)
  *   room       find blocks, evicting or compacting if needed; load the own slot again, for its entry may have moved
  *   allocated  mark them
  *   stamped    release fence, new stamp: from here on readers of what was in the blocks before find out
- *   filled     header, key, value: the draft
+ *   filled     header, key, value: an entry that does not tell its slot yet
  *   passed     (a new key) raise the overflow counts on the way to its slot
- *   published  store the slot: the commit
+ *   published  the entry tells its slot; store the slot word: the commit
  *   freed      (a replace) free the old blocks
  *   counted    counters
  *   end        clear the record; unlock
  *
  * A put spends much of its time on waiting for the line of the entry that has the key. In this time it writes what will most
  * likely replace that entry: where the home bucket names one of the key's tag and of the same length, and the hole that was left
- * last is as long, the steps allocated, stamped and filled come before the key is found. No slot names such a draft, so that it
- * can be dropped if the key is another's after all.
+ * last is as long, the steps allocated, stamped and filled come before the key is found. If it is another's after all, the draft
+ * is dropped, and the put goes on with room. No slot names a draft, and a draft names none: should the power fail, an older slot
+ * word that still names these blocks does not make an entry of it.
  */
 #include "hash_key.h"
 #include "internal.h"
+
+#define AHEAD_BLOCKS 64u /* to write more takes longer than a line is on its way */
 
 /* An expired entry is absent, and so is one that says so: it goes before anything else is decided. */
 static void find_spot(struct hf__write *write) {
@@ -75,7 +79,7 @@ void hf__write_leave(struct hf__write *write) {
     HF_POINT("end");
 }
 
-int hf__write_take(struct hf__write *write) {
+int hf__write_lock(struct hf__write *write) {
     hf__fetch_room(write->region, write->place.stripe, write->blocks);
     int result = hf__lock(write->store, write->place.stripe, write->store->timeout_ms, &write->hold);
     if (result != HF_OK)
@@ -84,17 +88,14 @@ int hf__write_take(struct hf__write *write) {
     return HF_OK;
 }
 
-int hf__write_lock(struct hf__write *write) {
-    int result = hf__write_take(write);
-    if (result == HF_OK)
-        hf__write_find(write);
-    return result;
-}
-
 int hf__write_begin(struct hf__write *write, struct hf_store *store, enum hf_operation operation, const void *key,
                     size_t key_len) {
     int result = hf__write_prepare(write, store, operation, key, key_len);
-    return result == HF_OK ? hf__write_lock(write) : result;
+    if (result == HF_OK)
+        result = hf__write_lock(write);
+    if (result == HF_OK)
+        hf__write_find(write);
+    return result;
 }
 
 int hf__write_end(struct hf__write *write, int result) {
@@ -135,13 +136,14 @@ static uint32_t old_length(const struct hf__write *write, const struct hf__conte
     return content->keep && write->spot.word ? write->spot.view.value_len : 0;
 }
 
-static void describe(const struct hf__write *write, const struct hf__content *content, struct hf__entry *header) {
+static void describe(const struct hf__write *write, const struct hf__content *content, uint32_t slot,
+                     struct hf__entry *header) {
     header->stamp = hf__next_stamp(write->stripe);
     header->version = content->version ? content->version : header->stamp;
     header->expiry_and_key_len = content->expiry << 16 | (content->absent ? HF__ABSENT : 0) | write->key_len;
     header->value_len = old_length(write, content) + content->len;
     header->flags = content->flags;
-    header->slot = write->spot.slot;
+    header->slot = slot;
 }
 
 /* Header, key and value into free blocks. */
@@ -159,7 +161,9 @@ static void fill(struct hf__write *write, const struct hf__content *content, str
     hf__copy_in(value + old, content->data, content->len);
     uint32_t body = content->keep ? hf__hash_body(write->place.hash, value, header->value_len) : content->body;
     header->checksum = body ^ hf__hash_header(header);
-    hf__copy_in(&entry->version, &header->version, sizeof *header - sizeof header->stamp);
+    hf__copy_in(&entry->version, &header->version, offsetof(struct hf__entry, slot) - offsetof(struct hf__entry, version));
+    hf__store32(&entry->slot, HF_PLANTED(SLOT_EARLY) ? header->slot : HF__NO_SLOT);
+    hf__store32(&entry->checksum, header->checksum);
     hf__step(write->stripe, HF__STEP_FILLED);
 }
 
@@ -171,14 +175,13 @@ static uint64_t draft_word(const struct hf__write *write) {
     return hf__word(write->place.tag, hf__word_heat(write->spot.word), write->draft.blocks, draft_block(write));
 }
 
-/* Writes an entry for the slot that the spot tells. */
-static void draft(struct hf__write *write, const struct hf__content *content, uint32_t at, uint32_t blocks) {
-    write->draft.at = at;
-    write->draft.blocks = blocks;
-    hf__mark(write->region, write->place.stripe, at, blocks);
+static void write_draft(struct hf__write *write, const struct hf__content *content, uint32_t slot, struct hf__range run) {
+    write->draft.at = run.at;
+    write->draft.blocks = run.len;
+    hf__mark(write->region, write->place.stripe, run.at, run.len);
     write->stripe->record.new_block = draft_block(write) + 1;
     hf__step(write->stripe, HF__STEP_ALLOCATED);
-    describe(write, content, &write->draft.header);
+    describe(write, content, slot, &write->draft.header);
     if (HF_PLANTED(PUBLISH_FIRST))
         hf__publish(write->spot.at, draft_word(write));
     fill(write, content, &write->draft.header, draft_block(write));
@@ -195,13 +198,17 @@ static void drop_draft(struct hf__write *write) {
 
 void hf__write_ahead(struct hf__write *write, const struct hf__content *content) {
     struct hf__likely old;
-    bool found = hf__fetch_likely(write->region, &write->place, &old) && old.blocks == write->blocks;
-    uint32_t at = found ? hf__room_beside(write->region, write->place.stripe, old.blocks, old.at) : HF__NONE;
-    if (at == HF__NONE || HF_PLANTED(FREE_FIRST) || HF_PLANTED(PUBLISH_FIRST))
+    bool planted = HF_PLANTED(FREE_FIRST) || HF_PLANTED(PUBLISH_FIRST); /* they know what is replaced */
+    if (planted || write->blocks > AHEAD_BLOCKS || !hf__likely(write->region, &write->place, &old))
         return;
-    write->spot.slot = old.slot;
-    write->spot.word = 0;
-    draft(write, content, at, old.blocks);
+    hf__fetch_likely(write->region, write->place.stripe, &old);
+    if (old.blocks != write->blocks)
+        return;
+    struct hf__range run = { hf__room_at_hand(write->region, write->place.stripe, old.blocks, old.at), old.blocks };
+    if (run.at == HF__NONE)
+        return;
+    write_draft(write, content, old.slot, run);
+    HF_POINT("drafted");
 }
 
 /* Whether the draft that was made ahead is for the slot that was found. */
@@ -217,7 +224,7 @@ static int draft_now(struct hf__write *write, const struct hf__content *content)
     uint32_t at = have_slot(write) ? have_blocks(write, blocks, content->plain) : HF__NONE;
     if (at == HF__NONE)
         return HF_ERR_FULL;
-    draft(write, content, at, blocks);
+    write_draft(write, content, write->spot.slot, (struct hf__range){ at, blocks });
     return HF_OK;
 }
 
@@ -231,6 +238,7 @@ static void publish(struct hf__write *write) {
         hf__pass(region, &write->place, spot->passed);
         hf__step(write->stripe, HF__STEP_PASSED);
     }
+    hf__store32(&hf__entry_at(region, draft_block(write))->slot, write->draft.header.slot);
     hf__publish(spot->at, draft_word(write));
     hf__step(write->stripe, HF__STEP_PUBLISHED);
     if (insert && HF_PLANTED(OVERFLOW_LATE))
@@ -266,6 +274,7 @@ int hf__write_content(struct hf__write *write, const struct hf__content *content
         write->stripe->next_stamp = write->draft.header.stamp + 1;
     note_expiry(write->stripe, content->expiry);
     hf__step(write->stripe, HF__STEP_COUNTED);
+    write->draft.at = HF__NONE;
     *version = write->draft.header.version;
     return HF_OK;
 }

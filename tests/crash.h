@@ -89,7 +89,8 @@ bool has_left_ring(hf_store *store, const struct moment *was);   /* evicted from
 bool has_passed_ring(hf_store *store, const struct moment *was); /* evicted, but not from the ring  */
 bool has_promoted(hf_store *store, const struct moment *was);
 bool has_expired_spilled(hf_store *store, const struct moment *was);
-bool has_dropped_draft(hf_store *store, const struct moment *was); /* one put has written two entries */
+bool has_drafted(hf_store *store, const struct moment *was);       /* ahead of the find              */
+bool has_dropped_draft(hf_store *store, const struct moment *was); /* ... and then another instead */
 bool has_spilled(hf_store *store, const struct moment *was);     /* the subject, and no other entry, lies beyond its own bucket */
 bool subject_had_spilled(hf_store *store, const struct moment *was);
 

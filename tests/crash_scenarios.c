@@ -194,9 +194,10 @@ static void snapshot_is_whole(void) {
 const struct scenario crash_scenarios[] = {
     {.name = "first put", STORE, with_others, put_60, HF_OK, HF_OP_PUT, NONE, NEW, .by_openers = true},
     {.name = "replace by the same size", STORE, with_subject, put_60, HF_OK, HF_OP_PUT, OLD, NEW, .by_openers = true},
-    {.name = "replace drafted ahead", STORE, with_subject_and_twin, put_60, HF_OK, HF_OP_PUT, OLD, NEW, .first = rewrite_twin},
+    {.name = "replace drafted ahead", STORE, with_subject_and_twin, put_60, HF_OK, HF_OP_PUT, OLD, NEW,
+     .first = rewrite_twin, .must_hold = has_drafted},
     {.name = "replace drafted ahead in cache mode", CACHE, with_subject_and_twin, put_60, HF_OK, HF_OP_PUT, OLD, NEW,
-     .first = rewrite_twin},
+     .first = rewrite_twin, .must_hold = has_drafted},
     {.name = "put drafted in vain", STORE, with_twin, put_60, HF_OK, HF_OP_PUT, NONE, NEW, .first = rewrite_twin,
      .must_hold = has_dropped_draft},
     {.name = "replace drafted in vain", STORE, with_twin_and_subject, put_60, HF_OK, HF_OP_PUT, OLD, NEW,

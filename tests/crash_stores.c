@@ -68,8 +68,22 @@ static const char *twin(const hf_store *store) {
     return key;
 }
 
+static bool drafted;
+
+#ifdef HF_TEST
+static void note_draft(const char *point) {
+    drafted |= strcmp(point, "drafted") == 0;
+}
+#endif
+
 void rewrite_twin(hf_store *store) {
     crash_put(store, twin(store), (struct content){60, 'T'});
+#ifdef HF_TEST
+    drafted = false;
+    hf__point_hook = note_draft;
+#else
+    drafted = true;
+#endif
 }
 
 void with_twin(hf_store *store) {
@@ -244,10 +258,16 @@ bool has_expired_spilled(hf_store *store, const struct moment *was) {
     return now.expirations > was->expirations && now.overflows < was->overflows;
 }
 
+bool has_drafted(hf_store *store, const struct moment *was) {
+    struct moment now;
+    crash_moment(store, &now);
+    return drafted && now.stamps == was->stamps + 1;
+}
+
 bool has_dropped_draft(hf_store *store, const struct moment *was) {
     struct moment now;
     crash_moment(store, &now);
-    return now.stamps == was->stamps + 2 && now.moves == was->moves;
+    return drafted && now.stamps == was->stamps + 2 && now.moves == was->moves;
 }
 
 bool has_spilled(hf_store *store, const struct moment *was) {

@@ -42,6 +42,7 @@ plant COUNTER_LATE stamps
 plant KEY_UNCOMPARED words same-tag
 plant DRAFT_TRUSTED words drafts
 plant DRAFT_KEPT words drafts
+plant SLOT_EARLY rare refused-ahead
 plant SEED_IGNORED words seeds
 plant BLOCKS_WRAP words large
 plant KEY_UNCHECKED verbs
