@@ -46,6 +46,7 @@
     X(DRAFT_TRUSTED,        "what was written ahead is published whatever slot it was for") \
     X(SLOT_EARLY,           "an entry tells its slot before it is to be published") \
     X(DRAFT_KEPT,           "what was written ahead in vain keeps its blocks") \
+    X(RING_HAND_IGNORED,    "what is written ahead may take the hole before the ring's hand") \
     X(HANDS_TRUSTED,        "the hands of the clock and of the ring are not checked against the heap") \
     X(NONE_PROMOTED,        "what is read often leaves the small ring like everything else") \
     X(GHOSTS_IGNORED,       "a key that comes back soon is taken for a new one") \

@@ -16,10 +16,11 @@ uint32_t hf__room(const struct hf__region *region, uint32_t stripe, const struct
 uint32_t hf__room_at_hand(const struct hf__region *region, uint32_t stripe, uint32_t blocks, uint32_t old) {
     const struct hf__stripe *header = hf__stripe_at(region, stripe);
     uint32_t small = region->geometry.small_blocks;
-    struct hf__range reserve = { header->reserve_at, header->reserve_len };
-    if (old < small)
-        return hf__last_hole(region, stripe, blocks, (struct hf__range){ 0, small }, hf__ring_next(region, stripe));
-    return hf__last_hole(region, stripe, blocks, (struct hf__range){ small, region->geometry.blocks - small }, reserve);
+    struct hf__range ring = { 0, small }, rest = { small, region->geometry.blocks - small };
+    struct hf__range avoid = { header->reserve_at, header->reserve_len };
+    if (old < small && !HF_PLANTED(RING_HAND_IGNORED))
+        avoid = hf__ring_next(region, stripe);
+    return hf__last_hole(region, stripe, blocks, old < small ? ring : rest, avoid);
 }
 
 bool hf__due(const struct hf__stripe *header, uint64_t *now_ms) {

@@ -125,31 +125,6 @@ static void equal_tags(void) {
 }
 
 /* An entry further behind its home than a reader would look. */
-/* A put that a full store refuses was written ahead, over the value before the last of a key with its tag. Then the power fails,
- * and the slot word that comes back is the one that named that value: nothing may be there now, least of all what was refused. */
-static void refused_ahead(void) {
-    char twin[16] = "", filler[16];
-    open_tiny(4, 128, HF_MODE_STORE);
-    for (uint32_t last = 0; twin[0] == 0 || place_of(twin).home != place_of("a").home;)
-        last = with_tag_of("a", 8, last, twin);
-    CHECK_RC(put_blocks("a", 4, 0), HF_OK);
-    struct hf__spot before = spot_of("a");
-    int rc = HF_OK;
-    for (unsigned i = 0; rc == HF_OK; i++) {
-        snprintf(filler, sizeof filler, "filler%u", i);
-        rc = put_blocks(filler, 4, 0);
-    }
-    CHECK_RC(rc, HF_ERR_FULL);
-    CHECK_RC(put_blocks("a", 4, 0), HF_OK);
-    CHECK(header()->hole_at == before.view.block && header()->hole_len == 4);
-    CHECK_RC(put_blocks(twin, 4, 0), HF_ERR_FULL);
-    CHECK(memcmp(before.view.entry + 1, twin, 8) == 0); /* it was written ahead */
-    hf__store(before.at, before.word);
-    repaired(1);
-    CHECK(!has(twin));
-    close_sound();
-}
-
 static void far_from_home(void) {
     open_tiny(300, 256, HF_MODE_STORE);
     check_put(store, "c", "c");
@@ -504,7 +479,6 @@ static void overlaps(void) {
 int test_run(int argc, char **argv) {
     static const struct check_case cases[] = {
         {"equal-tags", equal_tags},
-        {"refused-ahead", refused_ahead},
         {"far-from-home", far_from_home},
         {"many-violations", many_violations},
         {"full-index", full_index},

@@ -42,7 +42,7 @@ plant COUNTER_LATE stamps
 plant KEY_UNCOMPARED words same-tag
 plant DRAFT_TRUSTED words drafts
 plant DRAFT_KEPT words drafts
-plant SLOT_EARLY rare refused-ahead
+plant SLOT_EARLY words refused-drafts
 plant SEED_IGNORED words seeds
 plant BLOCKS_WRAP words large
 plant KEY_UNCHECKED verbs
@@ -60,6 +60,7 @@ plant STALE_UNMARKED clock stale-values
 plant CLOCK_UNBOUNDED clock ends
 plant FILL_STALE_IGNORED clock stale-while-filled
 plant VERSION_MOVED model --mode cache --operations 100000
+plant RING_HAND_IGNORED evict rewritten
 plant HANDS_TRUSTED evict scribbled
 plant HOLE_TRUSTED evict scribbled
 plant NONE_PROMOTED evict promoted
