@@ -45,6 +45,8 @@ static void prepare_chunk(struct many *many) {
     for (uint32_t i = 0; i < many->count; i++) {
         struct request *request = &many->requests[i];
         request->result = prepare(&write, many->store, &many->asked[i], &request->put);
+        if (request->result != HF_OK)
+            continue;
         request->place = write.place;
         request->blocks = write.blocks;
     }
